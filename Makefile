@@ -1,0 +1,49 @@
+# One environment holds both halves, in .venv. Everything here works on a machine with only python3 (3.11 or newer,
+# with venv and pip) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+
+.PHONY: setup demo test lint bench proto clean
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make demo [DATA=path]  import, serve, train, evaluate, predict; shows the result"
+	@echo "make test              every test"
+	@echo "make lint              static checks"
+	@echo "make bench             benchmarks"
+	@echo "make proto             regenerate the contract's code"
+	@echo "make setup             only the environment, in .venv"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements/all.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/all.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/python -m deploy.demo $(if $(DATA),--data $(DATA))
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@if command -v buf >/dev/null; then buf lint proto; else echo "buf not found: contract style not checked"; fi
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+proto: setup
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=proto --pyi_out=proto --grpc_python_out=proto \
+		proto/inkstream/v1/batch_service.proto
+
+clean:
+	rm -rf $(VENV) .demo

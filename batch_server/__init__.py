@@ -1,0 +1,1 @@
+"""The batch server: imports drawings into LMDB, draws them and streams batches."""

@@ -1,0 +1,18 @@
+"""The command `batch-server`."""
+
+import sys
+from collections.abc import Sequence
+
+from batch_server.commands import import_drawings, inspect, preview, serve
+from inkstream.command_line import Command, run_command
+
+COMMAND = Command(
+    name="batch-server",
+    description="Reads drawings, draws them and streams batches to trainers.",
+    modules=(import_drawings, inspect, preview, serve),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(COMMAND, sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,128 @@
+"""The shell of both commands: settings from arguments or INKSTREAM_* variables, exit codes, no traceback for a mistake.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 stopped (SIGTERM).
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from inkstream.errors import InkstreamError
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_STOPPED = 0, 1, 2, 130, 143
+
+Subcommands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+class UsageError(Exception):
+    """The user asked for something that makes no sense: the message states rule, value and remedy. Exit code 2."""
+
+
+class Failure(Exception):
+    """The command could not do what was asked: the message says what and why. Exit code 1."""
+
+
+class Subcommand(Protocol):
+    """A module that declares one subcommand; the parser's default `run` is what does it."""
+
+    def add(self, subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+        """Declares arguments, and `parser.set_defaults(run=run)` with `run(options) -> int | None`."""
+
+
+class Command(NamedTuple):
+    """A command with subcommands."""
+
+    name: str
+    description: str
+    modules: Sequence[Subcommand]
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Shows every default, and keeps the line breaks of examples."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = super()._get_help_string(action)
+        if isinstance(action, argparse._HelpAction) or not action.option_strings:
+            return text
+        return f"{text} [{variable(action.dest)}]"
+
+
+def variable(dest: str) -> str:
+    """The environment variable of a setting: `INKSTREAM_LISTEN` for `listen`."""
+    return f"INKSTREAM_{dest.upper()}"
+
+
+def _words(action: argparse.Action, text: str) -> list[str]:
+    """What a variable's text says on the command line."""
+    if isinstance(action, argparse._StoreTrueAction):
+        if text.lower() in ("1", "true", "yes", "on"):
+            return [action.option_strings[-1]]
+        if text.lower() in ("", "0", "false", "no", "off"):
+            return []
+        raise UsageError(f"{variable(action.dest)} must be true or false, got {text!r}")
+    values = text.split() if action.nargs in ("+", "*") or isinstance(action.nargs, int) else [text]
+    return [action.option_strings[-1], *values]
+
+
+def _from_environment(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """Arguments that INKSTREAM_* variables stand for, leaving out what the command line says itself."""
+    given = {word.split("=", 1)[0] for word in arguments}
+    words: list[str] = []
+    for action in parser._actions:
+        text = os.environ.get(variable(action.dest))
+        if text is not None and action.option_strings and not given.intersection(action.option_strings):
+            words += _words(action, text)
+    return words
+
+
+def build_parser(command: Command) -> argparse.ArgumentParser:
+    """The parser of a command with all its subcommands."""
+    parser = argparse.ArgumentParser(
+        prog=command.name,
+        description=command.description,
+        formatter_class=_Help,
+        epilog="Every option can also be set by an environment variable, which --help names; the option wins.",
+    )
+    subcommands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
+    subcommands._parser_class = lambda **kw: argparse.ArgumentParser(formatter_class=_Help, allow_abbrev=False, **kw)  # type: ignore[assignment,misc]
+    for module in command.modules:
+        module.add(subcommands)
+    return parser
+
+
+def run_command(command: Command, arguments: Sequence[str]) -> int:
+    """Parses, runs and turns what happens into an exit code.
+
+    Args:
+        command: What can be run.
+        arguments: Words after the command's name.
+    """
+    parser = build_parser(command)
+    words = list(arguments)
+    try:
+        if words and not words[0].startswith("-"):
+            chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr,call-overload]
+            if chosen is not None:
+                words = [words[0], *_from_environment(chosen, words[1:]), *words[1:]]
+        options = parser.parse_args(words)
+        run: Callable[[argparse.Namespace], int | None] = options.run
+        return run(options) or EXIT_DONE
+    except SystemExit as stop:  # argparse has printed its help or its message
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    except UsageError as error:
+        return _say(command, error, EXIT_USAGE)
+    except (ValueError, LookupError) as error:
+        if not isinstance(error, InkstreamError):
+            raise
+        return _say(command, error, EXIT_USAGE)
+    except (Failure, InkstreamError, OSError) as error:
+        return _say(command, error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return _say(command, "interrupted", EXIT_INTERRUPTED)
+
+
+def _say(command: Command, message: object, code: int) -> int:
+    print(f"{command.name}: {message}", file=sys.stderr)
+    return code
