@@ -1,7 +1,7 @@
 """Counter-based random numbers: a value is a function of what it is for, never of what was drawn before.
 
-`stream_key` hashes (seed, epoch, key id, visit, operation) into one 64-bit key; `bits(key, i)` is the i-th number of that
-stream. Parts are mixed, never added: with `seed + epoch`, (1, 1) would equal (2, 0). Naming operations instead of
+`stream_key` hashes (seed, epoch, key id, visit, operation) into one 64-bit key; `bits(key, i)` is the i-th number of
+that stream. Parts are mixed, never added: with `seed + epoch`, (1, 1) would equal (2, 0). Naming operations instead of
 numbering them leaves the others' numbers alone when one is added.
 
 The mixer is the finalizer of SplitMix64 (Steele, Lea and Flood 2014, with Stafford's variant 13 of the constants).

@@ -22,7 +22,9 @@ class Span(NamedTuple):
     start: int
     stop: int
 
-    def __len__(self) -> int:  # type: ignore[override]
+    @property
+    def size(self) -> int:
+        """How many there are."""
         return self.stop - self.start
 
 
@@ -44,7 +46,7 @@ def chunk_rows(rows: Span, row_bytes: int, compressed: bool) -> list[Span]:
         row_bytes: Uncompressed size of one row's image.
         compressed: Whether a compression is asked for.
     """
-    n = rows.stop - rows.start
+    n = rows.size
     c = -(-n // rows_per_chunk(row_bytes, compressed))
     return [Span(rows.start + k * n // c, rows.start + (k + 1) * n // c) for k in range(c)]
 

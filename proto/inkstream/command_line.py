@@ -7,13 +7,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from inkstream.errors import InkstreamError
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_STOPPED = 0, 1, 2, 130, 143
 
-Subcommands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class UsageError(Exception):
@@ -27,7 +27,7 @@ class Failure(Exception):
 class Subcommand(Protocol):
     """A module that declares one subcommand; the parser's default `run` is what does it."""
 
-    def add(self, subcommands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    def add(self, subcommands: Subcommands) -> None:
         """Declares arguments, and `parser.set_defaults(run=run)` with `run(options) -> int | None`."""
 
 
@@ -86,7 +86,7 @@ def build_parser(command: Command) -> argparse.ArgumentParser:
         epilog="Every option can also be set by an environment variable, which --help names; the option wins.",
     )
     subcommands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
-    subcommands._parser_class = lambda **kw: argparse.ArgumentParser(formatter_class=_Help, allow_abbrev=False, **kw)  # type: ignore[assignment,misc]
+    subcommands._parser_class = lambda **kw: argparse.ArgumentParser(formatter_class=_Help, allow_abbrev=False, **kw)  # type: ignore[assignment]
     for module in command.modules:
         module.add(subcommands)
     return parser
@@ -103,7 +103,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     words = list(arguments)
     try:
         if words and not words[0].startswith("-"):
-            chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr,call-overload]
+            chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr]
             if chosen is not None:
                 words = [words[0], *_from_environment(chosen, words[1:]), *words[1:]]
         options = parser.parse_args(words)
