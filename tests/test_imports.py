@@ -1,0 +1,41 @@
+"""Each part of the project imports only what its environment holds."""
+
+import subprocess
+import sys
+
+import pytest
+
+CLIENT = {"inkstream", "grpc", "google", "numpy", "xxhash"}
+SERVER_NEVER = {"jax", "jaxlib", "flax", "optax", "orbax", "matplotlib", "trainer"}
+TRAINER_NEVER = {"cv2", "lmdb", "numba", "llvmlite", "orjson", "batch_server"}
+
+
+def modules_after(statement: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return set(done.stdout.split())
+
+
+def test_client_needs_only_its_few_dependencies() -> None:
+    loaded = modules_after("import inkstream")
+    standard = set(sys.stdlib_module_names) | {"__main__", "typing_extensions", "sitecustomize"}
+    others = {name for name in loaded - standard if not name.startswith("_")}
+    assert others <= CLIENT, f"imported beside its dependencies: {sorted(others - CLIENT)}"
+
+
+@pytest.mark.parametrize(("half", "never"), [("batch_server", SERVER_NEVER), ("trainer", TRAINER_NEVER)])
+def test_halves_stay_apart(half: str, never: set[str]) -> None:
+    loaded = modules_after(f"import {half}.cli")
+    assert not loaded & never
+
+
+@pytest.mark.parametrize(("half", "never"), [("batch_server", SERVER_NEVER), ("trainer", TRAINER_NEVER)])
+def test_halves_work_where_the_other_libraries_are_not_installed(half: str, never: set[str]) -> None:
+    block = f"sys.modules.update(dict.fromkeys({sorted(never)!r}))"  # None in sys.modules makes an import fail
+    walk = (
+        f"import {half}, importlib, pkgutil\n"
+        f"for module in pkgutil.walk_packages({half}.__path__, '{half}.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)"
+    )
+    assert half in modules_after(f"{block}\n{walk}")
