@@ -5,7 +5,7 @@ Pieces from different servers fit, and caches meet, because nobody chooses these
 
 from typing import NamedTuple
 
-# Chunks of about 1 MiB on the wire are the fastest (docs/design.md); where a compression is expected to shrink
+# Chunks of about 1 MiB on the wire are the fastest (docs/decisions.md); where a compression is expected to shrink
 # pictures about fourfold, four times as many pixels make one.
 CHUNK_BYTES = 1 << 20
 COMPRESSED_CHUNK_BYTES = 4 << 20
