@@ -1,0 +1,1 @@
+"""The sample kind `drawing`: packed records, and the simplification of raw drawings."""
