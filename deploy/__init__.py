@@ -1,0 +1,1 @@
+"""Putting Inkstream to work: the demo, and the files for containers."""
