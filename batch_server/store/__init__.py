@@ -1,0 +1,1 @@
+"""The LMDB dataset: its schema, its writer and its reader."""

@@ -1,0 +1,184 @@
+"""The one place that knows LMDB.
+
+LMDB finds values, it does not carry them: py-lmdb touches every page of a value before it returns it, so a look at all
+values at each opening would read the whole file. The writer notes where in the file each value lies; a reader asks LMDB
+for two values, closes it, and reads the others through a memory map of its own. So no read transaction stays open that
+threads could share wrongly, and the map lives as long as an array over it does. This rests on two facts: a finished
+dataset never changes, and a value in overflow pages never moves.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import lmdb
+import numpy as np
+import numpy.typing as npt
+
+from batch_server.store.errors import UnreadableDataset, UnwritableDataset
+
+# py-lmdb refuses to open a file twice at a time within a process.
+_OPENING = threading.Lock()
+
+# The map grows with what is written, and without a sparse tail: no reader sees a file larger than its contents.
+_FIRST_MAP_BYTES = 16 << 20
+# Room that a transaction needs beside its values: branch and leaf pages, the free list.
+_SLACK_BYTES = 4 << 20
+# Values that wait for a commit; LMDB holds as much again in its dirty pages.
+_COMMIT_BYTES = 8 << 20
+
+_ANCHOR = b"README"
+# The number of the transaction that finished the file: another one would have moved values, compaction for one.
+_FINISHED = b"finished"
+_ANCHOR_TEXT = b"A dataset of Inkstream; batch_server/store/schema.py says what is where."
+
+
+def read_values(path: Path, keys: Sequence[bytes]) -> tuple[list[bytes], int]:
+    """Reads values of the main database.
+
+    Args:
+        path: The file.
+        keys: What to read.
+
+    Returns:
+        The values, and the bytes of the pages in use.
+
+    Raises:
+        UnreadableDataset: There is no file, LMDB cannot read it, it is shorter than LMDB says, it is unfinished, or
+            it is not as it was finished.
+    """
+    if not path.is_file():
+        raise UnreadableDataset(path, "is not a file" if path.exists() else "does not exist")
+    try:
+        with (
+            _OPENING,
+            lmdb.Environment(str(path), subdir=False, readonly=True, lock=False, create=False) as environment,
+        ):
+            size, used = path.stat().st_size, _used_bytes(environment)
+            if size < used:  # touching what is not there would kill the process (SIGBUS)
+                reason = f"is cut short: {size:,} of {used:,} bytes are there; copy it again, or import again"
+                raise UnreadableDataset(path, reason)
+            with environment.begin() as transaction:
+                finished = transaction.get(_FINISHED)
+                if finished is None:
+                    raise UnreadableDataset(path, "is no finished dataset: run its import to the end")
+                if int.from_bytes(finished, "little") != environment.info()["last_txnid"]:
+                    reason = "was changed or compacted by another program: copy it again, or import again"
+                    raise UnreadableDataset(path, reason)
+                return [transaction.get(key, b"") for key in keys], used
+    except lmdb.Error as error:
+        raise UnreadableDataset(path, f"is no dataset, or a damaged one: {error}") from error
+
+
+class LmdbFile:
+    """A new LMDB file that is only added to."""
+
+    def __init__(self, path: Path, databases: Sequence[str]):
+        """Begins a file; one that is there already is replaced.
+
+        Args:
+            path: Of the file.
+            databases: Names of the databases that it will have.
+
+        Raises:
+            UnwritableDataset: The file cannot be created.
+        """
+        self._path = path
+        self._waiting: list[tuple[str, bytes, int]] = []
+        self._waiting_bytes = 0
+        self._counts = dict.fromkeys(databases, 0)
+        self._places: dict[str, list[tuple[int, int]]] = {name: [] for name in databases}
+        path.unlink(missing_ok=True)
+        with self._writing():
+            self._environment = lmdb.Environment(
+                str(path),
+                subdir=False,
+                lock=False,  # one writer, and readers come when it is finished
+                sync=False,  # once, at the end: an unfinished file is of no use after a crash
+                max_dbs=len(databases),
+                map_size=_FIRST_MAP_BYTES,
+            )
+            self._page_bytes = self._environment.stat()["psize"]
+            self._databases = {name: self._environment.open_db(name.encode()) for name in databases}
+            with self._environment.begin(write=True) as transaction:
+                transaction.put(_ANCHOR, _ANCHOR_TEXT.ljust(self._page_bytes))
+        self._anchor = path.read_bytes().index(_ANCHOR_TEXT)
+
+    def add(self, database: str, value: bytes | memoryview) -> None:
+        """Adds a value under the next key of a database: 0, 1, 2... as uint64, big-endian.
+
+        The value is padded to a page of LMDB's, so that it lives in overflow pages, which never move.
+
+        Raises:
+            UnwritableDataset: The disk is full, say.
+        """
+        self._waiting.append((database, bytes(value).ljust(self._page_bytes, b"\0"), len(value)))
+        self._waiting_bytes += len(self._waiting[-1][1])
+        if self._waiting_bytes >= _COMMIT_BYTES:
+            self._commit()
+
+    def places(self) -> dict[str, npt.NDArray[np.int64]]:
+        """Where each value of each database begins in the file and its length without padding, int64 `[values, 2]`."""
+        self._commit()
+        return {name: np.array(places, np.int64).reshape(-1, 2) for name, places in self._places.items()}
+
+    def finish(self, values: Mapping[bytes, bytes]) -> None:
+        """Writes the values of the main database, makes everything durable and closes the file.
+
+        Raises:
+            UnwritableDataset: The disk is full, say.
+        """
+        self._commit()
+        with self._writing():
+            self._make_room(sum(map(len, values.values())))
+            with self._environment.begin(write=True) as transaction:
+                for key, value in values.items():
+                    transaction.put(key, value)
+                transaction.put(_FINISHED, transaction.id().to_bytes(8, "little"))
+            self._environment.sync(True)
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; an unfinished one stays as it is, and no reader takes it."""
+        self._environment.close()
+
+    def _commit(self) -> None:
+        if not self._waiting:
+            return
+        batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        with self._writing():
+            self._make_room(sum(len(value) for _, value, _ in batch))
+            added = []
+            with self._environment.begin(write=True) as transaction:
+                for database, value, length in batch:
+                    key = self._counts[database].to_bytes(8, "big")
+                    self._counts[database] += 1
+                    was_last = transaction.put(key, value, append=True, db=self._databases[database])
+                    assert was_last
+                    added.append((database, key, length))
+            with self._environment.begin(buffers=True) as transaction:
+                start_of_file = _address(transaction.get(_ANCHOR)) - self._anchor
+                for database, key, length in added:
+                    value = transaction.get(key, db=self._databases[database])
+                    self._places[database].append((_address(value) - start_of_file, length))
+
+    def _make_room(self, value_bytes: int) -> None:
+        needed = _used_bytes(self._environment) + value_bytes + value_bytes // 8 + _SLACK_BYTES
+        if needed > self._environment.info()["map_size"]:
+            self._environment.set_mapsize(2 * needed)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except lmdb.Error as error:
+            raise UnwritableDataset(self._path, str(error)) from error
+
+
+def _used_bytes(environment: lmdb.Environment) -> int:
+    return int(environment.info()["last_pgno"] + 1) * int(environment.stat()["psize"])
+
+
+def _address(value: memoryview) -> int:
+    return int(np.frombuffer(value, np.uint8).__array_interface__["data"][0])
