@@ -92,6 +92,27 @@ def read_count(data, start):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def write_count(data, start, value):  # type: ignore[no-untyped-def]
+    """Writes one LEB128 number.
+
+    Args:
+        data: uint8 `[bytes]`, with room for it.
+        start: Where the number begins.
+        value: int64, 0 or more.
+
+    Returns:
+        The position after it, int64.
+    """
+    at = np.int64(start)
+    while value >= 128:
+        data[at] = value & 127 | 128
+        value >>= 7
+        at += 1
+    data[at] = value
+    return at + 1
+
+
+@njit(cache=True, nogil=True)
 def is_well_formed(data, start, end):  # type: ignore[no-untyped-def]
     """Whether bytes are one record from its first byte to its last, so that a kernel may trust its counts.
 

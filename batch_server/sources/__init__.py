@@ -1,0 +1,1 @@
+"""Input formats, a module each: bytes in; packed drawings with their columns, and rejects, out."""

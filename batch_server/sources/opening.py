@@ -1,0 +1,158 @@
+"""Opens a source, be it a file, a gzipped file or a member of a zip, at any position of its text."""
+
+import contextlib
+import gzip
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import IO, NamedTuple
+
+SKIP_BYTES = 1 << 20
+
+
+class Container(Enum):
+    """What a source is wrapped in."""
+
+    PLAIN = "plain"
+    GZIP = "gzip"
+    ZIP = "zip"
+
+
+class Location(NamedTuple):
+    """Where a source's bytes are.
+
+    Attributes:
+        path: The file on disk.
+        container: What it is wrapped in.
+        member: Its index in the zip, 0 elsewhere.
+    """
+
+    path: Path
+    container: Container
+    member: int = 0
+
+
+class CorruptSource(Exception):
+    """A source cannot be what it seems to be; the message says why. None of it is kept."""
+
+
+class SourceStream:
+    """A source's bytes from some position on; damage in a container raises CorruptSource wherever it shows."""
+
+    def __init__(self, raw: IO[bytes]):
+        self._raw = raw
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fills the buffer unless the source ends; returns how many bytes, 0 at the end only."""
+        filled = 0
+        with damage_told():
+            while filled < len(buffer):
+                read = self._raw.readinto(buffer[filled:])  # type: ignore[attr-defined]
+                if not read:
+                    break
+                filled += read
+        return filled
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, fewer only at the end."""
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(memoryview(buffer))])
+
+    def skip(self, size: int) -> None:
+        """Passes over bytes."""
+        with damage_told():
+            if isinstance(self._raw, io.BufferedReader):
+                self._raw.seek(size, io.SEEK_CUR)
+                return
+        while size > 0 and (skipped := len(self.read(min(size, SKIP_BYTES)))):
+            size -= skipped
+
+    def seek_line(self, offset: int) -> int:
+        """In a plain file, goes to the first line that begins at or after `offset`; returns where that is."""
+        if offset == 0:
+            return 0
+        self._raw.seek(offset - 1)
+        while piece := self._raw.readline(SKIP_BYTES):
+            if piece.endswith(b"\n"):
+                break
+        return self._raw.tell()
+
+
+class Opener:
+    """Opens sources one after another; a zip stays open for its next member, since its directory may be long."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def __enter__(self) -> "Opener":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the zip that is still open."""
+        if self._archive is not None:
+            self._archive.close()
+        self._path = self._archive = None
+
+    def members(self, path: Path) -> list[zipfile.ZipInfo]:
+        """What is in a zip.
+
+        Raises:
+            CorruptSource: Its directory is damaged.
+            OSError: It cannot be read.
+        """
+        return self._zip(path).infolist()
+
+    @contextlib.contextmanager
+    def open(self, location: Location) -> Iterator[SourceStream]:
+        """Opens a source at its beginning.
+
+        Raises:
+            CorruptSource: The container is damaged, encrypted or compressed in a way that Python does not know.
+            OSError: The file cannot be read.
+        """
+        with contextlib.ExitStack() as stack:
+            with damage_told():
+                if location.container is Container.ZIP:
+                    archive = self._zip(location.path)
+                    raw = stack.enter_context(archive.open(archive.infolist()[location.member]))
+                else:
+                    raw = stack.enter_context(open(location.path, "rb"))
+                    if location.container is Container.GZIP:
+                        raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
+            yield SourceStream(raw)
+
+    def _zip(self, path: Path) -> zipfile.ZipFile:
+        if self._archive is None or self._path != path:
+            self.close()
+            with damage_told():
+                self._archive = zipfile.ZipFile(path)
+            self._path = path
+        return self._archive
+
+
+@contextlib.contextmanager
+def damage_told() -> Iterator[None]:
+    """Turns what damaged archives make the standard library raise into CorruptSource."""
+    try:
+        yield
+    except (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise CorruptSource(f"damaged archive: {error}") from None
+    except NotImplementedError as error:
+        raise CorruptSource(f"archive of an unknown kind: {error}") from None
+    except RuntimeError as error:  # how zipfile says that a password is needed
+        raise CorruptSource(f"archive that cannot be opened: {error}") from None
+    except (ValueError, IndexError, struct.error) as error:
+        raise CorruptSource(f"damaged archive: {error}") from None
+    except OSError as error:
+        if error.errno is None:  # bz2's way to say that its data is damaged
+            raise CorruptSource(f"damaged archive: {error}") from None
+        raise
