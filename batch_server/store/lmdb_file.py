@@ -68,7 +68,7 @@ def read_values(path: Path, keys: Sequence[bytes]) -> tuple[list[bytes], int]:
                     raise UnreadableDataset(path, reason)
                 return [transaction.get(key, b"") for key in keys], used
     except lmdb.Error as error:
-        raise UnreadableDataset(path, f"is no dataset, or a damaged one: {error}") from error
+        raise UnreadableDataset(path, f"is no dataset, or a damaged one ({_cause(error, path)})") from error
 
 
 class LmdbFile:
@@ -158,10 +158,10 @@ class LmdbFile:
                     assert was_last
                     added.append((database, key, length))
             with self._environment.begin(buffers=True) as transaction:
-                start_of_file = _address(transaction.get(_ANCHOR)) - self._anchor
+                start_of_file = _address(transaction.get(_ANCHOR, b"")) - self._anchor
                 for database, key, length in added:
-                    value = transaction.get(key, db=self._databases[database])
-                    self._places[database].append((_address(value) - start_of_file, length))
+                    stored = transaction.get(key, b"", db=self._databases[database])
+                    self._places[database].append((_address(stored) - start_of_file, length))
 
     def _make_room(self, value_bytes: int) -> None:
         needed = _used_bytes(self._environment) + value_bytes + value_bytes // 8 + _SLACK_BYTES
@@ -173,12 +173,16 @@ class LmdbFile:
         try:
             yield
         except lmdb.Error as error:
-            raise UnwritableDataset(self._path, str(error)) from error
+            raise UnwritableDataset(self._path, _cause(error, self._path)) from error
 
 
 def _used_bytes(environment: lmdb.Environment) -> int:
     return int(environment.info()["last_pgno"] + 1) * int(environment.stat()["psize"])
 
 
-def _address(value: memoryview) -> int:
+def _cause(error: lmdb.Error, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
+
+
+def _address(value: bytes | memoryview) -> int:
     return int(np.frombuffer(value, np.uint8).__array_interface__["data"][0])
