@@ -1,0 +1,83 @@
+"""The affine matrix of a drawing: flips, magnification, shear, rotation and shift, about the canvas' centre."""
+
+from typing import NamedTuple
+
+from batch_server.randomness import operation
+from batch_server.rendering.compiled import piece
+from batch_server.rendering.sample import Sample, between, happens, stream
+from batch_server.rendering.trigonometry import sine_cosine
+
+FLIP_HORIZONTAL = operation("flip_horizontal")
+FLIP_VERTICAL = operation("flip_vertical")
+SCALE = operation("scale")
+ZOOM = operation("zoom")
+SHEAR = operation("shear")
+ROTATE = operation("rotate")
+SHIFT = operation("shift")
+
+# The middle of a drawing's coordinates, 0..255.
+MIDDLE = 127.5
+
+
+class Warp(NamedTuple):
+    """The part of `inkstream.Augment` that moves whole drawings; units and ranges as there."""
+
+    rotate_deg: float
+    shift: float
+    shear: float
+    scale_low: float
+    scale_high: float
+    zoom_low: float
+    zoom_high: float
+    flip_horizontal: float
+    flip_vertical: float
+
+
+class Canvas(NamedTuple):
+    """Where a drawing goes that is not warped: coordinate c lies at `first_px + step_px * c` on a square."""
+
+    side_px: int
+    first_px: float
+    step_px: float
+
+
+class Affine(NamedTuple):
+    """From coordinates (u, v) to (xx * u + xy * v + x, yx * u + yy * v + y) in pixels of a canvas."""
+
+    xx: float
+    xy: float
+    x: float
+    yx: float
+    yy: float
+    y: float
+
+
+@piece
+def random_affine(sample: Sample, warp: Warp, canvas: Canvas) -> Affine:
+    """The matrix of one drawing: it is flipped, magnified, sheared, rotated and shifted, in this order."""
+    zoom = between(stream(sample, ZOOM), 0, warp.zoom_low, warp.zoom_high)
+    scale = stream(sample, SCALE)
+    across = zoom * between(scale, 0, warp.scale_low, warp.scale_high)
+    down = zoom * between(scale, 1, warp.scale_low, warp.scale_high)
+    if happens(stream(sample, FLIP_HORIZONTAL), 0, warp.flip_horizontal):
+        across = -across
+    if happens(stream(sample, FLIP_VERTICAL), 0, warp.flip_vertical):
+        down = -down
+    shear = stream(sample, SHEAR)
+    shear_x = between(shear, 0, -warp.shear, warp.shear)
+    shear_y = between(shear, 1, -warp.shear, warp.shear)
+    sine, cosine = sine_cosine(between(stream(sample, ROTATE), 0, -warp.rotate_deg, warp.rotate_deg))
+    shift = stream(sample, SHIFT)
+    shift_x_px = between(shift, 0, -warp.shift, warp.shift) * canvas.side_px
+    shift_y_px = between(shift, 1, -warp.shift, warp.shift) * canvas.side_px
+
+    # rotation * shear * magnification, row by row
+    xx = (cosine - sine * shear_y) * across * canvas.step_px
+    xy = (cosine * shear_x - sine) * down * canvas.step_px
+    yx = (sine + cosine * shear_y) * across * canvas.step_px
+    yy = (sine * shear_x + cosine) * down * canvas.step_px
+    # The middle of the coordinates goes to the middle of the canvas, then the shift.
+    centre_px = canvas.first_px + canvas.step_px * MIDDLE
+    x = centre_px - (xx + xy) * MIDDLE + shift_x_px
+    y = centre_px - (yx + yy) * MIDDLE + shift_y_px
+    return Affine(xx, xy, x, yx, yy, y)
