@@ -55,3 +55,8 @@ def range_steps(batch_size: int, shard_count: int, row_bytes: int) -> int:
     """Steps of one cell of the grid on which clients ask for ranges: cell i is the steps from i * range_steps on."""
     step_bytes = -(-batch_size // shard_count) * row_bytes
     return max(1, min(MAX_RANGE_STEPS, RANGE_BYTES // step_bytes))
+
+
+def range_chunks(row_bytes: int, compressed: bool) -> int:
+    """Chunks of one cell where a step passes RANGE_BYTES: cell i of the step is its chunks from i * range_chunks on."""
+    return max(1, RANGE_BYTES // (rows_per_chunk(row_bytes, compressed) * row_bytes))

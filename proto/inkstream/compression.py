@@ -15,7 +15,7 @@ from inkstream.errors import CorruptChunk, InvalidRequest
 from inkstream.v1 import batch_service_pb2 as pb
 
 # Numbers on the wire by the names that users type.
-COMPRESSIONS: dict[str, int] = {
+COMPRESSIONS: dict[str, pb.Compression] = {
     "none": pb.COMPRESSION_NONE,
     "sparse": pb.COMPRESSION_SPARSE_WORDS,
     "zstd": pb.COMPRESSION_ZSTD,
@@ -25,7 +25,7 @@ DEFAULT_COMPRESSION = "sparse"
 _Decoder: TypeAlias = Callable[[memoryview, NDArray[np.uint8], bytes], None]
 
 
-def compression_number(name: str) -> int:
+def compression_number(name: str) -> pb.Compression:
     """The number of a compression that this client can decode.
 
     Args:

@@ -174,8 +174,8 @@ def parse_chunk(data: memoryview) -> WireChunk:
     return WireChunk(epoch, step, first_row, rows, batch_rows, tuple(tensors), checksum, tuple(blanks))
 
 
-class PartJoiner:
-    """Puts the parts of one chunk together, which must follow each other without a gap.
+class ChunkReader:
+    """Reads the messages of one stream, putting chunks that travel in parts together.
 
     Args:
         limit_bytes: Largest serialized chunk to expect; nothing larger is allocated.
@@ -186,34 +186,36 @@ class PartJoiner:
         self._buffer = bytearray()
         self._filled = 0
 
-    def add(self, part: WirePart) -> memoryview | None:
-        """The whole serialized chunk once its last part is here, else None.
+    def read(self, message: bytes) -> WireChunk | None:
+        """The chunk that a message holds or completes, or None where parts are still to come.
 
         Raises:
-            CorruptChunk: The part does not continue the chunk.
+            CorruptChunk: The bytes break the wire format or the contract, or a part does not continue the chunk.
         """
+        read = parse_message(message)
+        if isinstance(read, WirePart):
+            return self._join(read)
+        if self._buffer:
+            raise CorruptChunk("a chunk begins where parts of another are missing")
+        return read
+
+    def _join(self, part: WirePart) -> WireChunk | None:
         if not self._buffer:
             if not 0 < part.total_bytes <= self._limit_bytes:
-                raise CorruptChunk(f"a chunk of {part.total_bytes:,} bytes; at most {self._limit_bytes:,} are expected")
-            self._buffer = bytearray(part.total_bytes)
-        end = self._filled + len(part.data)
-        continues = part.offset_bytes == self._filled and part.total_bytes == len(self._buffer)
-        if not continues or not self._filled < end <= part.total_bytes:
+                raise CorruptChunk(f"a chunk of {part.total_bytes:,} bytes where at most {self._limit_bytes:,} can be")
+            self._buffer, self._filled = bytearray(part.total_bytes), 0
+        total, end = len(self._buffer), self._filled + len(part.data)
+        if part.offset_bytes != self._filled or part.total_bytes != total or not self._filled < end <= total:
             raise CorruptChunk(
                 f"a part of {len(part.data):,} bytes at {part.offset_bytes:,} of {part.total_bytes:,} does not "
-                f"continue a chunk of which {self._filled:,} of {len(self._buffer):,} bytes are here"
+                f"continue a chunk of which {self._filled:,} of {total:,} bytes are here"
             )
         self._buffer[self._filled : end] = part.data
         self._filled = end
-        if end < part.total_bytes:
+        if end < total:
             return None
-        whole, self._buffer, self._filled = memoryview(self._buffer).toreadonly(), bytearray(), 0
-        return whole
-
-    @property
-    def pending(self) -> bool:
-        """Whether a chunk has begun and not ended."""
-        return bool(self._buffer)
+        whole, self._buffer = memoryview(self._buffer).toreadonly(), bytearray()
+        return parse_chunk(whole)
 
 
 def _varint(value: int) -> bytes:

@@ -1,0 +1,139 @@
+"""Batches: those that are delivered, and those that are being filled from chunks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inkstream.chunking import Span
+from inkstream.compression import decode
+from inkstream.errors import CorruptChunk
+from inkstream.plan import Cursor, Piece
+from inkstream.v1 import batch_service_pb2 as pb
+from inkstream.wire import WireChunk, checksum
+
+# jax takes NumPy memory as it is, without a copy, only where it is aligned to this.
+_ALIGNMENT_BYTES = 64
+
+
+class TensorSpec(NamedTuple):
+    """What a tensor looks like.
+
+    Attributes:
+        name: `image`, `label`, `key_id` or `mask`.
+        dtype: Of an element, little endian.
+        shape: The global batch first.
+        paper: Values of one pixel of the background; empty for a tensor without one.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    paper: bytes = b""
+
+    @property
+    def row_bytes(self) -> int:
+        """Uncompressed size of one row."""
+        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+
+
+class Batch(Mapping[str, NDArray[Any]]):
+    """The rows that a shard has of one global batch; arrays by name, which belong to the caller.
+
+    For drawings: `image` uint8 `[rows, size, size, channels]`, `label` int32 `[rows]` (-1 where there is none),
+    `key_id` uint64 `[rows]`, `mask` uint8 `[rows]` (0 for padding and blanks). All are C-contiguous, and the library
+    never writes to them again.
+
+    Attributes:
+        epoch: From 0.
+        step: Within the epoch, from 0.
+        rows: Which rows of the global batch these are.
+        batch_rows: Rows of the global batch, all shards together.
+        cursor: The position after this batch; `stream(..., start=batch.cursor)` goes on there.
+    """
+
+    __slots__ = ("_arrays", "batch_rows", "cursor", "epoch", "rows", "step")
+
+    def __init__(self, arrays: dict[str, NDArray[Any]], position: Cursor, cursor: Cursor, rows: Span, batch_rows: int):
+        self._arrays = arrays
+        self.epoch, self.step = position
+        self.cursor = cursor
+        self.rows = rows
+        self.batch_rows = batch_rows
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {array.dtype} {list(array.shape)}" for name, array in self.items())
+        return f"Batch(epoch={self.epoch}, step={self.step}, {shapes})"
+
+
+class Assembly:
+    """A batch that is being filled, chunk by chunk in any order.
+
+    Args:
+        specs: Of the tensors, in the order of the contract.
+        position: Of the batch.
+        rows: Which rows of the global batch it holds.
+        batch_rows: Rows of the global batch.
+        compression: What was asked for.
+    """
+
+    def __init__(self, specs: Sequence[TensorSpec], position: Cursor, rows: Span, batch_rows: int, compression: int):
+        self.arrays = {spec.name: _aligned((rows.size, *spec.shape[1:]), spec.dtype) for spec in specs}
+        self.position = position
+        self.rows = rows
+        self.batch_rows = batch_rows
+        self.missing_rows = rows.size
+        self.placed: set[int] = set()  # first rows of the chunks that are here
+        self._specs = specs
+        self._compressions = {pb.COMPRESSION_NONE, compression}
+
+    def place(self, chunk: WireChunk, piece: Piece) -> None:
+        """Decodes a chunk into its rows and compares checksums.
+
+        Raises:
+            CorruptChunk: It is not the chunk that was asked for, or not what the server sent.
+        """
+        got = chunk.epoch, chunk.step, chunk.first_row, chunk.rows, chunk.batch_rows
+        expected = *self.position, piece.rows.start, piece.rows.size, self.batch_rows
+        if got != expected:
+            names = "epoch, step, first row, rows and rows of the batch"
+            raise CorruptChunk(f"a chunk with {names} {got} where {expected} is expected")
+        if len(chunk.tensors) != len(self._specs):
+            raise CorruptChunk(f"a chunk of {len(chunk.tensors)} tensors where {len(self._specs)} are expected")
+        first = piece.rows.start - self.rows.start
+        places = {name: array[first : first + piece.rows.size] for name, array in self.arrays.items()}
+        for spec, tensor in zip(self._specs, chunk.tensors, strict=True):
+            values = places[spec.name]
+            if (tensor.name, tensor.dtype, tensor.shape) != (spec.name, spec.dtype, values.shape):
+                raise CorruptChunk(
+                    f"a tensor {tensor.name!r} of {tensor.dtype} {list(tensor.shape)} where {spec.name!r} of "
+                    f"{spec.dtype} {list(values.shape)} is expected"
+                )
+            if tensor.compression not in self._compressions or len(tensor.data) > values.nbytes:
+                raise CorruptChunk(f"tensor {tensor.name!r} travels in a way that was not asked for")
+            decode(tensor.compression, memoryview(tensor.data), values, spec.paper)  # type: ignore[arg-type]
+        if checksum(*self.position, piece.rows.start, piece.rows.size, places) != chunk.checksum:
+            raise CorruptChunk(f"the checksum of epoch {chunk.epoch}, step {chunk.step}, rows {piece.rows} differs")
+
+    def finish(self, cursor: Cursor) -> Batch:
+        """The batch, once no row is missing."""
+        assert self.missing_rows == 0
+        return Batch(self.arrays, self.position, cursor, self.rows, self.batch_rows)
+
+
+def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array of undefined values whose memory is aligned."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT_BYTES
+    return memory[first : first + size].view(dtype).reshape(shape)

@@ -1,0 +1,313 @@
+"""`connect`, and what a client can ask for: datasets, what a pipeline yields, and streams of batches."""
+
+import os
+import secrets
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, TypeVar
+
+from inkstream.batch import TensorSpec
+from inkstream.budget import DEFAULT_BUDGET_BYTES
+from inkstream.channel import Closed, OpenCalls, Server
+from inkstream.compression import DEFAULT_COMPRESSION, compression_number
+from inkstream.errors import InvalidRequest, ServerFailure
+from inkstream.messages import to_message
+from inkstream.pipeline import MAX_BATCH_SIZE, SPLITS, Pipeline
+from inkstream.plan import Cursor, Plan
+from inkstream.prefetch import Prefetcher
+from inkstream.ranges import Renderer, Run, renderer_of
+from inkstream.servers import addresses_of, ask_any
+from inkstream.stream import Stream, check_process
+from inkstream.v1 import batch_service_pb2 as pb
+from inkstream.wire import DTYPES
+
+_T = TypeVar("_T")
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class SplitInfo:
+    """A split at the default validation share, without a filter.
+
+    Attributes:
+        samples: How many it has.
+    """
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a dataset holds.
+
+    Attributes:
+        name: On the server.
+        fingerprint: Equal contents, equal fingerprint.
+        kind: What a sample is: `drawing`.
+        samples: All splits together.
+        classes: Names in label order; empty for a dataset without labels.
+        class_counts: Samples per class, in label order.
+        splits: `train`, `validation` and `all`.
+    """
+
+    name: str
+    fingerprint: str
+    kind: str
+    samples: int
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    splits: Mapping[str, SplitInfo]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a pipeline yields.
+
+    Attributes:
+        pipeline: That was resolved.
+        digest: Equal digests, equal batches.
+        fingerprint: Of the dataset.
+        renderer: What draws the batches.
+        samples: That an epoch visits (with `drop`, those in whole batches).
+        steps_per_epoch: Batches of an epoch.
+        tensors: Of a global batch, in order.
+        classes: Names in label order, those too which a filter leaves out.
+    """
+
+    pipeline: Pipeline
+    digest: str
+    fingerprint: str
+    renderer: Renderer
+    samples: int
+    steps_per_epoch: int
+    tensors: tuple[TensorSpec, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def renderer_version(self) -> int:
+        """Raised by any change of pixels."""
+        return self.renderer.version
+
+
+def connect(servers: str | Iterable[str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> "Client":
+    """A client of one or several batch servers. It opens connections when they are needed.
+
+    Args:
+        servers: `HOST:PORT`, `dns:///NAME:PORT` (every server that the name resolves to), or a list of them.
+        timeout_s: For how long any call, and any range of a stream, is tried again without progress before its last
+            error is raised.
+
+    Raises:
+        InvalidRequest: An address or the timeout makes no sense.
+        ServerUnavailable: A name does not resolve.
+    """
+    if not (isinstance(timeout_s, int | float) and 0 < timeout_s < float("inf")):
+        raise InvalidRequest(f"timeout_s must be a number of seconds above 0, got {timeout_s!r}")
+    return Client(addresses_of(servers), timeout_s)
+
+
+class Client:
+    """A client of batch servers, from `connect`. Threads may share it; a forked child may not."""
+
+    def __init__(self, addresses: Sequence[str], timeout_s: float):
+        self._servers = [Server(address) for address in addresses]
+        self._timeout_s = timeout_s
+        self._calls = OpenCalls()
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self._pid = os.getpid()
+
+    def datasets(self) -> tuple[DatasetInfo, ...]:
+        """The datasets that are served, in code-point order of their names."""
+        response, _ = self._ask(Server.list_datasets)
+        return tuple(_dataset_info(dataset) for dataset in response.datasets)
+
+    def dataset(self, name: str) -> DatasetInfo:
+        """What one dataset holds.
+
+        Raises:
+            UnknownDataset: It is not served.
+        """
+        if not isinstance(name, str) or not name:
+            raise InvalidRequest(f"name must be the name of a dataset, got {name!r}")
+        response, _ = self._ask(lambda server, calls, timeout_s: server.get_dataset(name, calls, timeout_s))
+        return _dataset_info(response.dataset)
+
+    def resolve(self, pipeline: Pipeline) -> Resolved:
+        """What a pipeline yields.
+
+        Raises:
+            InvalidPipeline: The server refuses settings.
+            UnknownDataset: The dataset is not served.
+            EmptySplit: No sample passes split and filter, or `drop` leaves no batch.
+        """
+        if not isinstance(pipeline, Pipeline):
+            raise InvalidRequest(f"pipeline must be a Pipeline, got {type(pipeline).__name__}")
+        message = to_message(pipeline)
+        response, server = self._ask(lambda server, calls, timeout_s: server.resolve(message, calls, timeout_s))
+        return _resolved(pipeline, response, server.address)
+
+    def stream(
+        self,
+        pipeline: Pipeline,
+        *,
+        epochs: int | None = 1,
+        start: Cursor | Sequence[int] = (0, 0),
+        shard: tuple[int, int] = (0, 1),
+        compression: str = DEFAULT_COMPRESSION,
+        memory_bytes: int = DEFAULT_BUDGET_BYTES,
+    ) -> Stream:
+        """The batches of a pipeline, in order, read ahead in the background.
+
+        Args:
+            pipeline: What they hold.
+            epochs: Where to end, counted from epoch 0 whatever `start` is; None for never.
+            start: The first batch: the cursor of the last one that was used, or `[epoch, step]`.
+            shard: Index and count: part `index` of `count` equal parts of every global batch.
+            compression: How images travel: `sparse`, `none` or `zstd`. It changes no value.
+            memory_bytes: What batches that were not taken yet, and messages on their way, may hold.
+
+        Raises:
+            InvalidRequest: An argument makes no sense.
+            InvalidPipeline: The server refuses settings.
+            UnknownDataset: The dataset is not served.
+            EmptySplit: No sample passes split and filter, or `drop` leaves no batch.
+        """
+        _check_epochs(epochs)
+        first = _cursor(start)
+        _check_shard(shard, pipeline)
+        number = compression_number(compression)
+        if not _is_count(memory_bytes):
+            raise InvalidRequest(f"memory_bytes must be a number of bytes, got {memory_bytes!r}")
+        resolved = self.resolve(pipeline)
+        if first.step >= resolved.steps_per_epoch:
+            raise InvalidRequest(
+                f"start must lie within the epoch's {resolved.steps_per_epoch:,} steps, got step {first.step:,}"
+            )
+        run = Run(
+            pipeline=to_message(pipeline),
+            digest=resolved.digest,
+            fingerprint=resolved.fingerprint,
+            renderer=resolved.renderer,
+            specs=resolved.tensors,
+            plan=_plan(resolved, shard, number != pb.COMPRESSION_NONE),
+            compression=number,
+            stream_id=secrets.randbits(64),
+            timeout_s=self._timeout_s,
+        )
+        stream = Stream(Prefetcher(run, self._servers, first, epochs, memory_bytes), owner=self)
+        self._streams.add(stream)
+        return stream
+
+    def close(self) -> None:
+        """Closes every stream and connection."""
+        for stream in list(self._streams):
+            stream.close()
+        if os.getpid() == self._pid:
+            self._calls.cancel()
+            for server in self._servers:
+                server.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, ask: Callable[[Server, OpenCalls, float], _T]) -> tuple[_T, Server]:
+        check_process(self._pid)
+        try:
+            return ask_any(self._servers, ask, self._calls, self._timeout_s)
+        except Closed:
+            raise InvalidRequest("the client is closed: connect again") from None
+
+
+def _is_count(value: object) -> bool:
+    """Whether it is a whole number that the contract can carry."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _check_epochs(epochs: object) -> None:
+    if epochs is not None and not (_is_count(epochs) and epochs):
+        raise InvalidRequest(f"epochs must be the whole number of epochs at which to end, or None, got {epochs!r}")
+
+
+def _cursor(start: object) -> Cursor:
+    if isinstance(start, tuple | list) and len(start) == 2 and all(map(_is_count, start)):
+        return Cursor(*start)
+    raise InvalidRequest(f"start must be a cursor or [epoch, step], both from 0, got {start!r}")
+
+
+def _check_shard(shard: Any, pipeline: object) -> None:
+    pair = isinstance(shard, tuple | list) and len(shard) == 2 and all(map(_is_count, shard))
+    if not (pair and shard[0] < shard[1] <= MAX_BATCH_SIZE):
+        raise InvalidRequest(
+            f"shard must be (index, count) with index from 0 to count - 1 and count at most {MAX_BATCH_SIZE:,}, got "
+            f"{shard!r}"
+        )
+    if isinstance(pipeline, Pipeline) and pipeline.remainder != "short" and pipeline.batch_size % shard[1]:
+        raise InvalidRequest(
+            f"remainder={pipeline.remainder!r} needs a batch size divisible by the number of shards, got "
+            f"{pipeline.batch_size:,} and {shard[1]:,}: change one, or use remainder='short'"
+        )
+
+
+def _plan(resolved: Resolved, shard: Sequence[int], compressed: bool) -> Plan:
+    row_bytes = {spec.name: spec.row_bytes for spec in resolved.tensors}
+    return Plan(
+        batch_size=resolved.pipeline.batch_size,
+        samples=resolved.samples,
+        steps_per_epoch=resolved.steps_per_epoch,
+        short=resolved.pipeline.remainder == "short",
+        shard=(shard[0], shard[1]),
+        image_row_bytes=row_bytes["image"],
+        row_bytes=sum(row_bytes.values()),
+        compressed=compressed,
+    )
+
+
+def _dataset_info(message: pb.Dataset) -> DatasetInfo:
+    names: dict[Any, str] = {pb.Split.Value(f"SPLIT_{name.upper()}"): name for name in SPLITS}
+    return DatasetInfo(
+        name=message.name,
+        fingerprint=message.fingerprint,
+        kind=message.kind,
+        samples=message.samples,
+        classes=tuple(message.classes),
+        class_counts=tuple(message.class_counts),
+        splits={names[split.split]: SplitInfo(split.samples) for split in message.splits if split.split in names},
+    )
+
+
+def _resolved(pipeline: Pipeline, message: pb.ResolvePipelineResponse, address: str) -> Resolved:
+    """What a server says that a pipeline yields, checked as far as a stream relies on it."""
+    tensors = tuple(
+        TensorSpec(spec.name, DTYPES[spec.dtype], tuple(spec.shape), spec.paper)
+        for spec in message.tensors
+        if spec.dtype in DTYPES
+    )
+    readable = (
+        len(tensors) == len(message.tensors) == len({spec.name for spec in tensors})
+        and any(spec.name == "image" and spec.row_bytes > 0 for spec in tensors)
+        and all(spec.shape[:1] == (pipeline.batch_size,) and min(spec.shape) > 0 for spec in tensors)
+        and all(not spec.paper or spec.row_bytes % len(spec.paper) == 0 for spec in tensors)
+    )
+    steps, samples = message.steps_per_epoch, message.samples
+    if not readable or samples < 1 or steps != -(-samples // pipeline.batch_size):
+        raise ServerFailure(
+            f"{address} describes batches that this client cannot read: upgrade inkstream to its version"
+        )
+    return Resolved(
+        pipeline=pipeline,
+        digest=message.digest,
+        fingerprint=message.fingerprint,
+        renderer=renderer_of(message.renderer),
+        samples=samples,
+        steps_per_epoch=steps,
+        tensors=tensors,
+        classes=tuple(message.classes),
+    )

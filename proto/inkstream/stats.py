@@ -1,0 +1,99 @@
+"""What a stream has done so far."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+# More blank rows are counted but not named: a rotten disk must not fill the client's memory.
+_MAX_NAMED_BLANKS = 1000
+
+
+@dataclass(frozen=True)
+class ServerStats:
+    """What one server has delivered.
+
+    Attributes:
+        chunks: Chunks that arrived whole.
+        rows: Their rows.
+        wire_bytes: Bytes of messages, as they travelled.
+        failures: Attempts that failed.
+    """
+
+    chunks: int = 0
+    rows: int = 0
+    wire_bytes: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True)
+class StreamStats:
+    """What a stream has done so far.
+
+    Attributes:
+        batches: Delivered to the caller.
+        rows: In those batches.
+        wait_s: Seconds for which the caller has waited for them.
+        wire_bytes: Bytes of messages that arrived.
+        retries: Attempts at a range that failed and were made again.
+        blank_rows: Rows left blank because every server found their record rotten.
+        blank_key_ids: Key ids of the first 1,000 of them.
+        servers: By address.
+    """
+
+    batches: int = 0
+    rows: int = 0
+    wait_s: float = 0.0
+    wire_bytes: int = 0
+    retries: int = 0
+    blank_rows: int = 0
+    blank_key_ids: tuple[int, ...] = ()
+    servers: dict[str, ServerStats] = field(default_factory=dict)
+
+
+class StatsCounter:
+    """Counts for a stream; any thread may count and look."""
+
+    def __init__(self, addresses: Iterable[str]):
+        self._lock = threading.Lock()
+        self._servers = {address: ServerStats() for address in addresses}
+        self._total = StreamStats()
+
+    def batch(self, rows: int, wait_s: float) -> None:
+        """One batch was delivered."""
+        with self._lock:
+            total = self._total
+            self._total = replace(
+                total, batches=total.batches + 1, rows=total.rows + rows, wait_s=total.wait_s + wait_s
+            )
+
+    def chunk(self, address: str, rows: int, wire_bytes: int) -> None:
+        """A server delivered one chunk."""
+        with self._lock:
+            server = self._servers[address]
+            self._servers[address] = replace(
+                server, chunks=server.chunks + 1, rows=server.rows + rows, wire_bytes=server.wire_bytes + wire_bytes
+            )
+
+    def failure(self, address: str) -> None:
+        """An attempt failed."""
+        with self._lock:
+            server = self._servers[address]
+            self._servers[address] = replace(server, failures=server.failures + 1)
+
+    def blanks(self, key_ids: tuple[int, ...]) -> None:
+        """Rows were left blank."""
+        with self._lock:
+            total = self._total
+            named = (*total.blank_key_ids, *key_ids)[:_MAX_NAMED_BLANKS]
+            self._total = replace(total, blank_rows=total.blank_rows + len(key_ids), blank_key_ids=named)
+
+    def snapshot(self) -> StreamStats:
+        """The counts of now."""
+        with self._lock:
+            servers = dict(self._servers)
+            return replace(
+                self._total,
+                wire_bytes=sum(server.wire_bytes for server in servers.values()),
+                retries=sum(server.failures for server in servers.values()),
+                servers=servers,
+            )
