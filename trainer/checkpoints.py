@@ -1,0 +1,148 @@
+"""Checkpoints: all that a run needs to go on and a user needs to use the model, in one atomic save (Orbax).
+
+A checkpoint has three items: `model` (parameters and running statistics), `optimizer`, and `record`, a JSON object with
+the position and everything that describes the model (`trainer.run`). Its number is the count of steps done.
+"""
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from inkstream.command_line import Failure
+from trainer.settings import Cadence
+from trainer.steps import TrainState
+
+NEWEST_KEPT = 2  # the last but one, in case the newest turns out to be unreadable
+_UNFINISHED = "*.orbax-checkpoint-tmp*"
+
+
+class Checkpoints:
+    """The checkpoints in one folder."""
+
+    def __init__(self, folder: Path):
+        """Opens a folder, which need not exist: then it holds none, and only `prepare` makes saving possible."""
+        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports each save at length
+        self._folder = folder
+        self._manager = self._open() if folder.is_dir() else None
+
+    def prepare(self) -> None:
+        """Creates the folder, or removes what a killed save has left in it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self._folder.glob(_UNFINISHED):
+            shutil.rmtree(leftover)
+        self._manager = self._manager or self._open()
+
+    def steps(self) -> list[int]:
+        """The numbers of all whole checkpoints, in rising order."""
+        return sorted(self._manager.all_steps()) if self._manager is not None else []
+
+    def newest(self) -> int:
+        """The highest number; 0, which no checkpoint has, where there is none."""
+        return max(self.steps(), default=0)
+
+    def save(self, step: int, state: TrainState, record: dict[str, Any]) -> None:
+        """Writes a checkpoint; it exists whole when this returns, and not at all if the process dies before.
+
+        Args:
+            step: Its number, above all others.
+            state: Replicated on the devices.
+            record: What JSON can hold.
+        """
+        assert self._manager is not None and step > self.newest()
+        host = jax.tree.map(np.array, state)  # copies: a view would keep the devices from reusing the memory
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardSave({"params": host.params, "stats": host.stats}),
+                optimizer=ocp.args.StandardSave(host.optimizer),
+                record=ocp.args.JsonSave(record),
+            ),
+        )
+
+    def prune(self, best: int | None) -> None:
+        """Deletes all but the newest two and the one numbered `best`."""
+        assert self._manager is not None
+        for step in self.steps()[:-NEWEST_KEPT]:
+            if step != best:
+                self._manager.delete(step)
+
+    def record(self, step: int) -> dict[str, Any]:
+        """The record of a checkpoint."""
+        return self._restore(step, record=ocp.args.JsonRestore())["record"]
+
+    def state(self, step: int, like: TrainState) -> TrainState:
+        """The state of a checkpoint, as NumPy arrays.
+
+        Args:
+            step: Its number.
+            like: A state with the same names and shapes; with `optimizer` None that part is not read.
+
+        Raises:
+            Failure: The checkpoint holds other arrays.
+        """
+        model = {"params": like.params, "stats": like.stats}
+        self._check_names(step, "model", model)
+        items = {"model": ocp.args.StandardRestore(jax.tree.map(np.asarray, model))}
+        if like.optimizer is not None:
+            items["optimizer"] = ocp.args.StandardRestore(jax.tree.map(np.asarray, like.optimizer))
+        found = self._restore(step, **items)
+        return TrainState(found["model"]["params"], found["model"]["stats"], found.get("optimizer"))
+
+    def _open(self) -> ocp.CheckpointManager:
+        # Saved in the foreground: it takes tenths of a second, and the state does not change meanwhile.
+        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+        handlers = {
+            "model": ocp.StandardCheckpointHandler(),
+            "optimizer": ocp.StandardCheckpointHandler(),
+            "record": ocp.JsonCheckpointHandler(),
+        }
+        return ocp.CheckpointManager(self._folder.resolve(), options=options, item_handlers=handlers)
+
+    def _restore(self, step: int, **items: Any) -> Any:
+        assert self._manager is not None
+        return self._manager.restore(step, args=ocp.args.Composite(**items))
+
+    def _check_names(self, step: int, item: str, wanted: Any) -> None:
+        """Orbax's own complaint about a tree that does not fit cannot be read."""
+        assert self._manager is not None
+        saved = {_name(path): leaf.shape for path, leaf in _leaves(self._manager.item_metadata(step)[item].tree)}
+        asked = {_name(path): leaf.shape for path, leaf in _leaves(wanted)}
+        for name in sorted(saved.keys() | asked.keys()):
+            if saved.get(name) != asked.get(name):
+                raise Failure(
+                    f"checkpoint {step} in {self._folder} does not fit this version's model: {name} has shape "
+                    f"{saved.get(name, 'none')} there and {asked.get(name, 'none')} here"
+                )
+
+
+class SaveClock:
+    """Says when a checkpoint is due, besides the end of each epoch."""
+
+    def __init__(self, cadence: Cadence):
+        self._cadence = cadence
+        self._last = time.monotonic()
+
+    def __call__(self, step: int) -> bool:
+        """Whether one is due after `step` steps; saying so starts the minutes anew."""
+        every_steps, every_minutes = self._cadence.every_steps, self._cadence.every_minutes
+        minutes = (time.monotonic() - self._last) / 60
+        due = (every_steps is not None and step % every_steps == 0) or (
+            every_minutes is not None and minutes >= every_minutes
+        )
+        if due:
+            self._last = time.monotonic()
+        return due
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda node: hasattr(node, "shape"))[0]
+
+
+def _name(path: tuple[Any, ...]) -> str:
+    return ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path)

@@ -1,0 +1,18 @@
+"""The command `trainer`."""
+
+import sys
+from collections.abc import Sequence
+
+from inkstream.command_line import Command, run_command
+from trainer.commands import evaluate, fit, models, predict
+
+COMMAND = Command(
+    name="trainer",
+    description="Trains image models on batches from batch servers.",
+    modules=(fit, evaluate, predict, models),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run_command(COMMAND, sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,217 @@
+"""Options that several subcommands share, and what they mean as settings."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypeVar
+
+from inkstream.command_line import UsageError
+from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
+from trainer.settings import MODELS, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, Cadence, ModelSettings, Optimization
+
+T = TypeVar("T")
+Options: TypeAlias = argparse._ActionsContainer  # a parser or one of its groups
+
+DEVICES_HELP = (
+    "all; how many (2); which, by number (0,2 or 1,); cpu, one CPU device that uses every core; cpu:N, the processor "
+    "as N devices, for trying out several"
+)
+CHECKPOINTS = ("best", "last")
+
+
+def add_server(parser: Options) -> None:
+    """`--server`, `--dataset` and `--devices`."""
+    parser.add_argument("--server", nargs="+", required=True, metavar="ADDRESS", help="host:port of batch servers")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="its name on the servers")
+    parser.add_argument("--devices", default="all", help=DEVICES_HELP)
+
+
+def add_run(parser: Options) -> None:
+    """The run whose model is used, and which of its checkpoints."""
+    parser.add_argument("run_folder", metavar="RUN", help="the folder that `trainer fit --out` wrote")
+    parser.add_argument("--checkpoint", default="best", help="best (by validation MAP@3), last, or a step's number")
+
+
+def add_classes(parser: Options) -> None:
+    """`--classes`."""
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="use only these classes; all if not given")
+
+
+def add_alpha(parser: Options) -> None:
+    """`--alpha`."""
+    parser.add_argument("--alpha", type=float, default=ModelSettings.alpha, help="width multiplier of MobileNet")
+
+
+def add_model(parser: Options) -> None:
+    """Which model."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", default=ModelSettings.name, choices=MODELS, help="see `trainer models`")
+    add_alpha(group)
+    group.add_argument("--dropout", type=float, default=ModelSettings.dropout, help="before the last layer")
+    group.add_argument(
+        "--normalize",
+        default=ModelSettings.normalize,
+        choices=tuple(NORMALIZATIONS),
+        help="range of the pixels that the model sees, or ImageNet's mean and deviation",
+    )
+
+
+def model_settings(options: argparse.Namespace) -> ModelSettings:
+    """What `add_model` declared."""
+    return checked(
+        lambda: ModelSettings(
+            name=options.model, alpha=options.alpha, dropout=options.dropout, normalize=options.normalize
+        )
+    )
+
+
+def add_optimization(parser: Options) -> None:
+    """How it is trained."""
+    group = parser.add_argument_group("training")
+    group.add_argument("--epochs", type=int, default=Optimization.epochs, help="where to end, also with --resume")
+    group.add_argument("--optimizer", default=Optimization.optimizer, choices=OPTIMIZERS, help="-")
+    group.add_argument("--learning-rate", type=float, default=Optimization.learning_rate, help="the schedule's peak")
+    group.add_argument("--schedule", default=Optimization.schedule, choices=SCHEDULES, help="of the learning rate")
+    group.add_argument("--weight-decay", type=float, default=Optimization.weight_decay, help="of kernels, by adamw")
+    group.add_argument(
+        "--label-smoothing",
+        type=float,
+        default=Optimization.label_smoothing,
+        help="share of the target that is spread over all classes",
+    )
+
+
+def optimization(options: argparse.Namespace) -> Optimization:
+    """What `add_optimization` declared."""
+    return checked(
+        lambda: Optimization(
+            epochs=options.epochs,
+            optimizer=options.optimizer,
+            learning_rate=options.learning_rate,
+            schedule=options.schedule,
+            weight_decay=options.weight_decay,
+            label_smoothing=options.label_smoothing,
+        )
+    )
+
+
+def add_cadence(parser: Options) -> None:
+    """How often checkpoints are written."""
+    group = parser.add_argument_group("checkpoints", "One is written at the end of each epoch, and besides:")
+    group.add_argument("--checkpoint-every-steps", type=int, metavar="N", help="after every N steps")
+    group.add_argument(
+        "--checkpoint-every-minutes",
+        type=float,
+        default=Cadence.every_minutes,
+        metavar="MINUTES",
+        help="when the last one is so old",
+    )
+
+
+def cadence(options: argparse.Namespace) -> Cadence:
+    """What `add_cadence` declared."""
+    return checked(lambda: Cadence(options.checkpoint_every_steps, options.checkpoint_every_minutes))
+
+
+def add_pipeline(parser: Options) -> None:
+    """What batches hold."""
+    data = parser.add_argument_group("data")
+    data.add_argument("--batch-size", type=int, default=32, help="of the global batch, all devices together")
+    data.add_argument("--validation", type=float, default=Pipeline.validation, help="share of the validation split")
+    data.add_argument("--seed", type=int, default=Pipeline.seed, help="of all that is random, in data and model")
+    add_classes(data)
+    data.add_argument("--countries", nargs="+", metavar="CODE", help="only these countries; all if not given")
+    data.add_argument(
+        "--recognized",
+        default="any",
+        choices=("any", "yes", "no"),
+        help="only drawings that the game recognized, or did not",
+    )
+
+    render = parser.add_argument_group("pictures")
+    render.add_argument("--size", type=int, default=Render.size, help="side in pixels")
+    render.add_argument("--encoding", default=Render.encoding, choices=ENCODINGS, help="how strokes become colours")
+    render.add_argument("--style", default=Render.style, choices=STYLES, help="how lines are drawn")
+    render.add_argument("--line-width-px", type=float, help="2 if not given; antialiased only")
+
+    augment = parser.add_argument_group("augmentation", "Of the training split only; the defaults do nothing.")
+    number: dict[str, Any] = {"type": float}
+    pair: dict[str, Any] = {"type": float, "nargs": 2, "metavar": ("LOW", "HIGH")}
+    for name, kind, text in (
+        ("rotate-deg", number, "up to so many degrees either way"),
+        ("shift", number, "per axis, up to this share of the side"),
+        ("shear", number, "per axis, up to this tangent"),
+        ("scale", pair, "magnification, for each axis"),
+        ("zoom", pair, "magnification of both axes"),
+        ("flip-horizontal", number, "probability of a mirror image, left to right"),
+        ("flip-vertical", number, "probability of a mirror image, top to bottom"),
+        ("stroke-dropout", number, "probability with which each stroke is left out"),
+        ("jitter", number, "of each point, up to this share of the side"),
+        ("line-width", pair, "factor on the width of lines; antialiased only"),
+        ("crop", number, "draw larger by 1 / (1 - this) and cut out a window at random"),
+    ):
+        default = getattr(Augment, name.replace("-", "_"))
+        augment.add_argument(f"--{name}", default=default, help=text, **kind)
+    augment.add_argument("--erase", type=float, default=0.0, help="probability that a rectangle is erased")
+    for name, text in (("area", "its share of the picture"), ("aspect", "its height over its width")):
+        default = getattr(Erase, name)
+        augment.add_argument(f"--erase-{name}", default=default, help=text, **pair)
+    augment.add_argument("--erase-fill", default=Erase.fill, metavar="FILL", help="random, paper, or a value 0 to 255")
+
+
+def pipeline(options: argparse.Namespace) -> Pipeline:
+    """The training pipeline that `add_pipeline` declared."""
+    return Pipeline(
+        dataset=options.dataset,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        validation=options.validation,
+        remainder="pad",  # devices get equal shares of every batch
+        render=Render(
+            size=options.size,
+            encoding=options.encoding,
+            style=options.style,
+            line_width_px=options.line_width_px,
+        ),
+        augment=Augment(
+            rotate_deg=options.rotate_deg,
+            shift=options.shift,
+            shear=options.shear,
+            scale=tuple(options.scale),
+            zoom=tuple(options.zoom),
+            flip_horizontal=options.flip_horizontal,
+            flip_vertical=options.flip_vertical,
+            stroke_dropout=options.stroke_dropout,
+            jitter=options.jitter,
+            line_width=tuple(options.line_width),
+            crop=options.crop,
+            erase=_erase(options),
+        ),
+        filter=Filter(
+            classes=options.classes,
+            countries=options.countries,
+            recognized={"any": None, "yes": True, "no": False}[options.recognized],
+        ),
+    )
+
+
+def add_split(parser: Options, default: str) -> None:
+    """`--split` and `--batch-size`, for a model that is trained."""
+    parser.add_argument("--split", default=default, choices=SPLITS, help="which samples")
+    parser.add_argument("--batch-size", type=int, help="as in training if not given")
+
+
+def checked(make: Callable[[], T]) -> T:
+    """What `make` returns; its ValueError becomes wrong usage."""
+    try:
+        return make()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _erase(options: argparse.Namespace) -> Erase | None:
+    if not options.erase:
+        return None
+    fill, value = options.erase_fill, None
+    if fill.isascii() and fill.isdigit():
+        fill, value = "value", int(fill)
+    return Erase(options.erase, tuple(options.erase_area), tuple(options.erase_aspect), fill, value)

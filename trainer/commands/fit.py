@@ -1,0 +1,53 @@
+"""`trainer fit`: train a model."""
+
+import argparse
+from pathlib import Path
+
+from inkstream.command_line import Subcommands
+from trainer.commands import arguments
+
+EXAMPLES = """\
+examples:
+  trainer fit --server localhost:50051 --dataset doodles --model cnn --out runs/first
+  trainer fit --server a:50051 b:50051 --dataset doodles --model mobilenet_v1 --alpha 0.5 --size 96 \\
+      --batch-size 256 --rotate-deg 10 --shift 0.05 --scale 0.9 1.1 --stroke-dropout 0.05 --out runs/second
+  The same command with --resume goes on with a run that was stopped, bit for bit as if it had not been.
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM (both with a checkpoint)
+"""
+
+
+def add(subcommands: Subcommands) -> None:
+    """Declares the subcommand."""
+    parser = subcommands.add_parser(
+        "fit", help="train a model", description="Trains a model on batches from batch servers.", epilog=EXAMPLES
+    )
+    arguments.add_server(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for the run")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in RUN, if any")
+    arguments.add_model(parser)
+    arguments.add_optimization(parser)
+    arguments.add_cadence(parser)
+    arguments.add_pipeline(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains."""
+    pipeline = arguments.pipeline(options)
+    model, optimization = arguments.model_settings(options), arguments.optimization(options)
+    cadence = arguments.cadence(options)
+    from trainer.fit import FitRequest, fit  # JAX takes seconds to import, a mistake is told at once
+
+    return fit(
+        FitRequest(
+            servers=options.server,
+            pipeline=pipeline,
+            model=model,
+            optimization=optimization,
+            cadence=cadence,
+            out=options.out,
+            devices=options.devices,
+            resume=options.resume,
+        )
+    )

@@ -1,0 +1,46 @@
+"""`trainer models`: what can be trained, and how large it is."""
+
+import argparse
+import json
+from functools import partial
+
+from inkstream.command_line import Subcommands
+from trainer.commands import arguments
+from trainer.settings import ModelSettings
+
+
+def add(subcommands: Subcommands) -> None:
+    """Declares the subcommand."""
+    parser = subcommands.add_parser("models", help="list the models", description="Lists the models with their sizes.")
+    parser.add_argument("--classes-count", type=int, default=1000, metavar="N", help="outputs of the last layer")
+    parser.add_argument("--channels", type=int, default=3, choices=(1, 3), help="of the pictures")
+    arguments.add_alpha(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Prints the list."""
+    from trainer.models import MODELS, count_parameters  # JAX takes a second to import
+
+    rows = []
+    for name, kind in MODELS.items():
+        settings = arguments.checked(partial(ModelSettings, name, alpha=options.alpha))
+        trained, total = count_parameters(settings, channels=options.channels, classes=options.classes_count)
+        rows.append(
+            {
+                "name": name,
+                "parameters": trained,
+                "parameters_with_statistics": total,
+                "channels": options.channels,
+                "classes": options.classes_count,
+                "min_size_px": kind.min_size_px,
+                "summary": kind.summary,
+            }
+        )
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"with {options.channels} channels and {options.classes_count:,} classes, trained (and all) numbers:")
+    for row in rows:
+        print(f"{row['name']:14} {row['parameters']:>12,} ({row['parameters_with_statistics']:,})  {row['summary']}")

@@ -1,0 +1,50 @@
+"""`trainer predict`: guess the class of every sample."""
+
+import argparse
+from pathlib import Path
+
+from inkstream.command_line import Subcommands
+from trainer.commands import arguments
+
+EXAMPLES = """\
+example:
+  trainer predict runs/first --server localhost:50051 --dataset test --out submission.csv
+
+The file has the columns key_id and word, the latter with three guesses separated by blanks (blanks inside a class name
+are underscores), as the Quick, Draw! competition wants it. A prediction that was stopped goes on when it is run again.
+"""
+
+
+def add(subcommands: Subcommands) -> None:
+    """Declares the subcommand."""
+    parser = subcommands.add_parser(
+        "predict",
+        help="predict the class of every sample",
+        description="Writes three guesses for every sample of a dataset, which needs no labels.",
+        epilog=EXAMPLES,
+    )
+    arguments.add_run(parser)
+    arguments.add_server(parser)
+    arguments.add_split(parser, "all")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="the file to write")
+    parser.add_argument("--pictures", type=Path, metavar="FILE.png", help="also draw a few samples with their guesses")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predicts."""
+    from trainer.predict import PredictRequest, predict  # JAX takes seconds to import
+
+    return predict(
+        PredictRequest(
+            run_folder=options.run_folder,
+            checkpoint=options.checkpoint,
+            servers=options.server,
+            dataset=options.dataset,
+            split=options.split,
+            batch_size=options.batch_size,
+            devices=options.devices,
+            out=options.out,
+            pictures=options.pictures,
+        )
+    )

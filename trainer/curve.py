@@ -1,0 +1,48 @@
+"""The learning curve of a run as a picture."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+SMOOTHED_STEPS = 50
+
+
+def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a PNG: loss on the left, accuracies on the right, both over the steps.
+
+    Args:
+        path: Of the picture.
+        steps: Rows of the step log.
+        epochs: Rows of the epoch log; those without validation show only the training split.
+    """
+    steps, epochs = list(steps), list(epochs)
+    figure = Figure(figsize=(11, 4.2), layout="constrained", dpi=120)
+    left, right = figure.subplots(1, 2)
+
+    at = np.array([row["step"] for row in steps])
+    loss = np.array([row["loss"] for row in steps])
+    left.plot(at, loss, color="tab:blue", alpha=0.25, linewidth=0.7)
+    window = min(SMOOTHED_STEPS, len(loss))
+    if window > 1:
+        smooth = np.convolve(loss, np.full(window, 1 / window), "valid")
+        left.plot(at[window - 1 :], smooth, color="tab:blue", label=f"training, mean of {window} steps")
+    validated = [row for row in epochs if row["loss"] is not None]
+    left.plot(*_series(validated, "loss"), "o-", color="tab:orange", label="validation")
+    left.set(title="loss", xlabel="step", ylim=(0, None))
+
+    right.plot(*_series(epochs, "train_accuracy"), "o-", color="tab:blue", label="training, top-1")
+    for name, label, colour in (("top1", "top-1", "orange"), ("map3", "MAP@3", "green"), ("top3", "top-3", "red")):
+        right.plot(*_series(validated, name), "o-", color=f"tab:{colour}", label=f"validation, {label}")
+    right.set(title="accuracy", xlabel="step", ylim=(None, 1))
+
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.savefig(path)
+
+
+def _series(rows: list[Mapping[str, Any]], name: str) -> tuple[list[int], list[float]]:
+    return [row["step"] for row in rows], [row[name] for row in rows]

@@ -1,0 +1,105 @@
+"""A run's folder.
+
+config.json             what was asked for (`trainer.run`)
+pipeline.json           the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
+classes.txt             the class of each output of the model, one a line
+checkpoints/            one folder each, named by the number of steps done (`trainer.checkpoints`)
+steps.csv, steps.jsonl  a row per step (`trainer.logs`)
+epochs.csv, .jsonl      a row per epoch
+curve.png               the learning curve, when the run is finished
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from inkstream.command_line import Failure, UsageError
+from trainer.checkpoints import Checkpoints
+from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table
+from trainer.run import Run
+
+
+class RunFolder:
+    """Where the parts of a run are."""
+
+    def __init__(self, path: Path):
+        """Describes the folder; creates nothing."""
+        self.path = path
+        self._config = path / "config.json"
+        self.checkpoints = path / "checkpoints"
+        self.curve = path / "curve.png"
+
+    def check_free(self, resume: bool) -> None:
+        """Refuses to overwrite what is there.
+
+        Raises:
+            UsageError: The folder holds a run that is not to be resumed, or something else.
+        """
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not self._config.is_file():
+            raise UsageError(f"{self.path} exists and is not a run: choose another --out")
+        if not resume:
+            raise UsageError(f"{self.path} holds a run: --resume to go on with it, or choose another --out")
+
+    def check_same(self, before: Run, now: Run) -> None:
+        """Refuses to go on with another run than the one that is here.
+
+        Raises:
+            UsageError: It differs; the message names each setting with both values.
+        """
+        if differences := before.differences(now):
+            raise UsageError(
+                f"{self.path} cannot be resumed as another run: {'; '.join(differences)}. Use the settings that it was "
+                "started with (config.json), or choose another --out"
+            )
+
+    def steps(self) -> Table:
+        """The log of steps."""
+        return Table(self.path / "steps", STEP_COLUMNS)
+
+    def epochs(self) -> Table:
+        """The log of epochs."""
+        return Table(self.path / "epochs", EPOCH_COLUMNS)
+
+    def describe(self, run: Run) -> None:
+        """Creates the folder and writes what people and programs may want to read about the run."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write_json(self._config, run.to_json())
+        (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
+
+
+def best_epoch(epochs: Table) -> dict[str, Any] | None:
+    """The row of the epoch with the highest MAP@3 in validation, the earliest of equals; None without validation."""
+    validated = [row for row in epochs.rows() if row["map3"] is not None]
+    return max(validated, key=lambda row: row["map3"], default=None)
+
+
+def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
+    """The checkpoints of a run and the number of the one that is asked for.
+
+    Args:
+        folder: Of the run.
+        which: `best`, `last`, or a number.
+
+    Raises:
+        UsageError: There is no such checkpoint.
+        Failure: The run has none yet.
+    """
+    checkpoints = Checkpoints(folder.checkpoints)
+    steps = checkpoints.steps()
+    if not steps:
+        raise Failure(f"{folder.path} holds no checkpoint: is it the folder that `trainer fit --out` wrote?")
+    if which == "last":
+        return checkpoints, steps[-1]
+    if which == "best":
+        with folder.epochs() as epochs:
+            best = best_epoch(epochs)
+        return checkpoints, best["step"] if best is not None else steps[-1]
+    if not which.isdigit() or int(which) not in steps:
+        raise UsageError(f"--checkpoint must be best, last or one of {', '.join(map(str, steps))}, got {which!r}")
+    return checkpoints, int(which)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,77 @@
+"""Logs of a run: each a table, written as CSV for spreadsheets and as JSON lines for programs."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+STEP_COLUMNS = ("step", "epoch", "loss", "accuracy", "samples", "learning_rate", "data_wait_s", "seconds")
+EPOCH_COLUMNS = (
+    "step",
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "loss",
+    "top1",
+    "top3",
+    "map3",
+    "class_mean",
+    "samples_per_s",
+    "data_wait_share",
+    "seconds",
+)
+
+
+class Table:
+    """Rows numbered by `step`, the count of steps done, which never falls; on disk after each row.
+
+    Floats are written so that reading them back gives the same bits.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]):
+        """Opens `path`.csv and `path`.jsonl, which are created if missing."""
+        assert columns[0] == "step"
+        self._paths = path.with_suffix(".csv"), path.with_suffix(".jsonl")
+        self._columns = columns
+        self._csv, self._jsonl = (open(name, "a", newline="", buffering=1) for name in self._paths)
+        if self._csv.tell() == 0:
+            csv.writer(self._csv).writerow(columns)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes both files."""
+        self._csv.close()
+        self._jsonl.close()
+
+    def append(self, **row: Any) -> None:
+        """Writes a row with a value for every column; None is an empty cell."""
+        values = [row[column] for column in self._columns]
+        csv.writer(self._csv).writerow(["" if value is None else value for value in values])
+        self._jsonl.write(json.dumps(dict(zip(self._columns, values, strict=True))) + "\n")
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All rows from the first on."""
+        with open(self._paths[1]) as lines:
+            yield from map(json.loads, lines)
+
+    def cut(self, step: int) -> None:
+        """Removes rows after `step`, and a row that was being written when the process died."""
+        _truncate(self._paths[0], 1, lambda line: int(line.split(b",", 1)[0]) <= step)
+        _truncate(self._paths[1], 0, lambda line: json.loads(line)["step"] <= step)
+
+
+def _truncate(path: Path, header_lines: int, stays: Any) -> None:
+    """Keeps the header and the whole lines after it for as long as they stay."""
+    with open(path, "rb+") as file:
+        kept = 0
+        for number, line in enumerate(file):
+            if not line.endswith(b"\n") or (number >= header_lines and not stays(line)):
+                break
+            kept += len(line)
+        file.truncate(kept)

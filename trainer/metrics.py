@@ -1,0 +1,64 @@
+"""Figures of merit of a classifier, from the rank that each sample's right class got."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trainer.classification import GUESSES
+
+
+@dataclass
+class Tally:
+    """Collects losses and ranks, batch by batch.
+
+    Args:
+        classes: Number of classes.
+    """
+
+    classes: int
+    loss: float = 0.0
+    reciprocal: float = 0.0
+    samples: np.ndarray = field(init=False)  # int64 [classes]
+    first: np.ndarray = field(init=False)  # int64 [classes], rank 0
+    third: np.ndarray = field(init=False)  # int64 [classes], rank below 3
+
+    def __post_init__(self) -> None:
+        self.samples, self.first, self.third = (np.zeros(self.classes, np.int64) for _ in range(3))
+
+    def add(self, losses: np.ndarray, ranks: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> None:
+        """Adds the rows whose mask is not 0.
+
+        Args:
+            losses: float32 `[rows]`.
+            ranks: int32 `[rows]`, 0 is best.
+            labels: int32 `[rows]`, 0 to classes - 1.
+            mask: `[rows]`.
+        """
+        kept = mask != 0
+        losses, ranks, labels = losses[kept], ranks[kept], labels[kept]
+        self.loss += float(losses.sum(dtype=np.float64))
+        self.reciprocal += float((1 / (ranks[ranks < GUESSES] + 1)).sum())
+        self.samples += np.bincount(labels, minlength=self.classes)
+        self.first += np.bincount(labels[ranks == 0], minlength=self.classes)
+        self.third += np.bincount(labels[ranks < GUESSES], minlength=self.classes)
+
+    def summary(self) -> dict[str, float]:
+        """Mean `loss`, `top1`, `top3`, `map3` and `class_mean` (of the per-class top-1), and `samples`.
+
+        MAP@3 is the competition's: 1, 1/2 or 1/3 for the right class at the first, second or third place.
+
+        Raises:
+            ValueError: Nothing was added.
+        """
+        total = int(self.samples.sum())
+        if total == 0:
+            raise ValueError("no labelled sample was seen")
+        seen = self.samples > 0
+        return {
+            "loss": self.loss / total,
+            "top1": int(self.first.sum()) / total,
+            "top3": int(self.third.sum()) / total,
+            "map3": self.reciprocal / total,
+            "class_mean": float((self.first[seen] / self.samples[seen]).mean()),
+            "samples": total,
+        }

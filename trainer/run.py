@@ -1,0 +1,169 @@
+"""What a run is: its settings, its resolved pipeline and its classes, as every checkpoint records them.
+
+A run may be resumed only as the same run, or the losses would not be those of an undisturbed one.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+import inkstream
+from inkstream.command_line import Failure, UsageError
+from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
+from trainer.models import MODELS
+from trainer.settings import NORMALIZATIONS, ModelSettings, Optimization
+from trainer.steps import Pixels
+
+FORMAT = 1  # raised by any change of what to_json writes that from_json must know of
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was asked for, and what the servers made of it.
+
+    Args:
+        model: Which model.
+        optimization: How it is trained.
+        pipeline: Of the training split.
+        digest: Of the pipeline as resolved: equal digests, equal batches.
+        fingerprint: Of the dataset.
+        renderer_version: Of the servers.
+        classes: The class of each output of the model.
+    """
+
+    model: ModelSettings
+    optimization: Optimization
+    pipeline: Pipeline
+    digest: str
+    fingerprint: str
+    renderer_version: int
+    classes: tuple[str, ...]
+
+    @classmethod
+    def resolve(cls, model: ModelSettings, optimization: Optimization, resolved: inkstream.Resolved) -> Self:
+        """The run that trains `model` on what the servers made of its pipeline.
+
+        Raises:
+            UsageError: The dataset has no labels, or the pictures are too small for the model.
+        """
+        pipeline = resolved.pipeline
+        least = MODELS[model.name].min_size_px
+        if pipeline.render.size < least:
+            raise UsageError(f"--size must be at least {least} for {model.name}, got {pipeline.render.size}")
+        return cls(
+            model,
+            optimization,
+            pipeline,
+            resolved.digest,
+            resolved.fingerprint,
+            resolved.renderer_version,
+            output_classes(resolved.classes, pipeline),
+        )
+
+    @property
+    def pixels(self) -> Pixels:
+        """How pixels become numbers."""
+        return Pixels(*NORMALIZATIONS[self.model.normalize].for_channels(self.pipeline.render.channels))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object."""
+        return {"format": FORMAT, **dataclasses.asdict(self), "pixels": self.pixels._asdict()}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Self:
+        """What `to_json` made.
+
+        Raises:
+            Failure: Another version made it.
+        """
+        if record.get("format") != FORMAT:
+            raise Failure(
+                f"the run is of format {record.get('format')!r}, this trainer reads {FORMAT}: use its version"
+            )
+        return cls(
+            model=ModelSettings(**record["model"]),
+            optimization=Optimization(**record["optimization"]),
+            pipeline=_pipeline(record["pipeline"]),
+            digest=record["digest"],
+            fingerprint=record["fingerprint"],
+            renderer_version=record["renderer_version"],
+            classes=tuple(record["classes"]),
+        )
+
+    def differences(self, now: "Run") -> list[str]:
+        """Which settings are others `now`, each with both values; none means that this run can go on.
+
+        A constant learning rate has no end, so the number of epochs may change with it. The dataset's name does not
+        matter, its fingerprint does.
+        """
+        before, after = dict(_flat(self)), dict(_flat(now))
+        if self.optimization.schedule == now.optimization.schedule == "constant":
+            after["optimization.epochs"] = before["optimization.epochs"]
+        return [
+            f"{name} was {before.get(name)!r}, is {after.get(name)!r}"
+            for name in sorted(before | after)
+            if before.get(name) != after.get(name)
+        ]
+
+
+def output_classes(classes: Sequence[str], pipeline: Pipeline) -> tuple[str, ...]:
+    """The classes that the pipeline's filter lets through, in label order: one output of the model each.
+
+    Args:
+        classes: Of the dataset, in label order.
+        pipeline: Of the run.
+
+    Raises:
+        UsageError: The dataset has none.
+    """
+    if not classes:
+        raise UsageError(f"dataset {pipeline.dataset!r} has no labels, nothing can be learnt from it")
+    chosen = pipeline.filter.classes if pipeline.filter is not None else None
+    return tuple(name for name in classes if chosen is None or name in chosen)
+
+
+def outputs_of_labels(classes: Sequence[str], outputs: Sequence[str]) -> np.ndarray:
+    """The model's output for each label of a dataset, int32 `[classes]`, -1 where the model has none.
+
+    Args:
+        classes: Of the dataset, in label order.
+        outputs: The class of each output of the model.
+    """
+    index = {name: number for number, name in enumerate(outputs)}
+    return np.array([index.get(name, -1) for name in classes], np.int32)
+
+
+def _flat(run: Run) -> Iterator[tuple[str, Any]]:
+    """Every setting by its path, as in `render.size`; what is left out of a pipeline has its default."""
+    pipeline = dataclasses.asdict(run.pipeline)
+    pipeline["augment"] = dataclasses.asdict(run.pipeline.augment or Augment())
+    pipeline["filter"] = dataclasses.asdict(run.pipeline.filter or Filter())
+    del pipeline["dataset"]
+    rest = dataclasses.asdict(run)
+    del rest["pipeline"]
+    yield from _leaves("", pipeline | rest)
+
+
+def _leaves(prefix: str, tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(f"{prefix}{name}.", value)
+        else:
+            yield prefix + name, value
+
+
+def _pipeline(record: dict[str, Any]) -> Pipeline:
+    augment, only = record["augment"], record["filter"]
+    if augment is not None and augment["erase"] is not None:
+        augment = augment | {"erase": Erase(**augment["erase"])}
+    return Pipeline(
+        **record
+        | {
+            "render": Render(**record["render"]),
+            "augment": Augment(**augment) if augment is not None else None,
+            "filter": Filter(**only) if only is not None else None,
+        }
+    )
