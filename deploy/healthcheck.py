@@ -1,4 +1,4 @@
-"""Exit code 0 if the batch server in this container serves, 1 if not: for engines that cannot ask gRPC health themselves."""
+"""Exit code 0 if the batch server in this container serves, 1 if not, for engines that cannot ask gRPC health."""
 
 import os
 import sys
