@@ -83,7 +83,7 @@ class Commands:
             print(f"{_READY}{address}", flush=True)
             yield address
         finally:
-            _stop(process, signal.SIGTERM)
+            _stop(process)
 
     def _start(self, words: tuple[str | Path, ...], stdout: int | None, stderr: IO[str] | None = None) -> Process:
         name, *arguments = map(str, words)
@@ -98,17 +98,17 @@ class Commands:
         try:
             output, _ = process.communicate()
         except BaseException:
-            _stop(process, signal.SIGINT)
+            _stop(process)
             raise
         if process.returncode:
             raise CommandFailed(f"`{words[0]} {words[1]}` ended with exit code {process.returncode}")
         return output or ""
 
 
-def _stop(process: Process, number: signal.Signals) -> None:
+def _stop(process: Process) -> None:
     """Asks a process to end, and ends it when it does not, or when the person asks again."""
     if process.poll() is None:
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)  # a server would wait for more clients after SIGTERM
     try:
         process.wait(STOP_LIMIT_S)
     except subprocess.TimeoutExpired:

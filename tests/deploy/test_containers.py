@@ -21,8 +21,8 @@ DOCKERFILES = {"Dockerfile.server": batch_server.cli.COMMAND, "Dockerfile.traine
 
 
 def subparser(command: Command, name: str) -> argparse.ArgumentParser:
-    choices = build_parser(command)._subparsers._group_actions[0].choices  # type: ignore[union-attr]
-    return choices[name]  # type: ignore[index, return-value]
+    choices = build_parser(command)._subparsers._group_actions[0].choices
+    return choices[name]
 
 
 def variables(command: Command, name: str) -> dict[str, argparse.Action]:
@@ -111,6 +111,13 @@ def test_three_servers_and_two_trainings_on_one_service() -> None:
         assert set(SERVICES[name]["networks"]) == set(SERVICES["batch-server"]["networks"])
         assert SERVICES[name]["depends_on"]["batch-server"]["condition"] == "service_healthy"
     assert len({SERVICES[name]["environment"]["INKSTREAM_OUT"] for name in TRAININGS}) == 2
+
+
+def test_servers_get_the_time_that_they_need_to_drain() -> None:
+    serve = subparser(batch_server.cli.COMMAND, "serve")
+    drain_s = serve.get_default("drain_delay") + serve.get_default("drain_grace")
+    minutes = re.fullmatch(r"(\d+)m", SERVICES["batch-server"]["stop_grace_period"])
+    assert minutes and 60 * int(minutes[1]) > drain_s
 
 
 def test_what_speaks_without_tls_is_not_published() -> None:
