@@ -42,20 +42,24 @@ class CorruptSource(Exception):
 
 
 class SourceStream:
-    """A source's bytes from some position on; damage in a container raises CorruptSource wherever it shows."""
+    """A source's bytes; damage in a container raises CorruptSource wherever it shows."""
 
     def __init__(self, raw: IO[bytes]):
         self._raw = raw
+        self._left: int | None = None
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Fills the buffer unless the source ends; returns how many bytes, 0 at the end only."""
+        wanted = len(buffer) if self._left is None else min(len(buffer), self._left)
         filled = 0
         with damage_told():
-            while filled < len(buffer):
-                read = self._raw.readinto(buffer[filled:])  # type: ignore[attr-defined]
+            while filled < wanted:
+                read = self._raw.readinto(buffer[filled:wanted])  # type: ignore[attr-defined]
                 if not read:
                     break
                 filled += read
+        if self._left is not None:
+            self._left -= filled
         return filled
 
     def read(self, size: int) -> bytes:
@@ -63,23 +67,23 @@ class SourceStream:
         buffer = bytearray(size)
         return bytes(buffer[: self.readinto(memoryview(buffer))])
 
-    def skip(self, size: int) -> None:
-        """Passes over bytes."""
-        with damage_told():
-            if isinstance(self._raw, io.BufferedReader):
-                self._raw.seek(size, io.SEEK_CUR)
-                return
-        while size > 0 and (skipped := len(self.read(min(size, SKIP_BYTES)))):
-            size -= skipped
+    def limit(self, size: int) -> None:
+        """Lets the source end after this many more bytes."""
+        self._left = max(size, 0)
+
+    def skip_to(self, offset: int) -> None:
+        """Goes from the beginning to an offset."""
+        if isinstance(self._raw, io.BufferedReader):
+            self._raw.seek(offset)
+            return
+        while offset > 0 and (skipped := len(self.read(min(offset, SKIP_BYTES)))):
+            offset -= skipped
 
     def seek_line(self, offset: int) -> int:
-        """In a plain file, goes to the first line that begins at or after `offset`; returns where that is."""
-        if offset == 0:
-            return 0
+        """In a plain file, goes to the first line that begins at or after `offset`, above 0; returns where that is."""
         self._raw.seek(offset - 1)
-        while piece := self._raw.readline(SKIP_BYTES):
-            if piece.endswith(b"\n"):
-                break
+        while (piece := self._raw.readline(SKIP_BYTES)) and not piece.endswith(b"\n"):
+            pass
         return self._raw.tell()
 
 
@@ -127,7 +131,7 @@ class Opener:
                 else:
                     raw = stack.enter_context(open(location.path, "rb"))
                     if location.container is Container.GZIP:
-                        raw = stack.enter_context(gzip.GzipFile(fileobj=raw))
+                        raw = stack.enter_context(gzip.GzipFile(fileobj=raw))  # type: ignore[arg-type]
             yield SourceStream(raw)
 
     def _zip(self, path: Path) -> zipfile.ZipFile:
