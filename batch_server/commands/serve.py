@@ -1,0 +1,172 @@
+"""`batch-server serve`: streams the datasets of a folder to trainers."""
+
+import argparse
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from batch_server.serving.server import BatchServer, ServerSettings
+from inkstream.command_line import (
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_STOPPED,
+    Subcommands,
+    UsageError,
+)
+
+_LOG = logging.getLogger(__name__)
+
+# Below, the largest chunk (one row of 1,280 pixels a side, cropped out of twice that) would not fit.
+_LEAST_MEMORY_MIB = 64
+
+_EPILOG = """\
+Serves every finished *.lmdb in DIR under its file name without .lmdb, and looks for new ones every few seconds.
+Prints "listening on HOST:PORT" when it is ready.
+
+SIGTERM drains: health checks say NOT_SERVING, new ranges are sent to other servers, running ones end, then the server
+stops. Ctrl-C does the same without the delay; a second signal stops at once.
+
+exit codes: 0 drained after SIGTERM, 1 failed, 2 wrong usage, 130 after Ctrl-C, 143 SIGTERM cut streams off
+
+example: batch-server serve --data datasets --listen 127.0.0.1:50051
+"""
+
+
+def add(subcommands: Subcommands) -> None:
+    """Declares the subcommand."""
+    parser = subcommands.add_parser(
+        "serve", help="stream the datasets of a folder", description=__doc__, epilog=_EPILOG
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of datasets")
+    parser.add_argument(
+        "--listen", default="127.0.0.1:50051", metavar="HOST:PORT", help="where to listen; port 0 picks a free one"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="listen beyond this machine, without encryption or authentication"
+    )
+    parser.add_argument(
+        "--threads", type=_count, default=len(os.sched_getaffinity(0)), metavar="N", help="threads that draw"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_count,
+        default=1024,
+        metavar="MIB",
+        help="memory for chunks that are being drawn or wait to be sent, all streams together",
+    )
+    parser.add_argument("--max-streams", type=_count, default=64, metavar="N", help="streams at a time")
+    parser.add_argument(
+        "--drain-delay",
+        type=_seconds,
+        default=5.0,
+        metavar="S",
+        help="seconds for which the port stays open after SIGTERM, so that everyone hears that the server stops",
+    )
+    parser.add_argument(
+        "--drain-grace",
+        type=_seconds,
+        default=20.0,
+        metavar="S",
+        help="seconds for which running ranges may go on after a signal",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until a signal comes; returns the exit code."""
+    _check(options)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = _Stop()
+    server = BatchServer(
+        ServerSettings(
+            data=options.data,
+            listen=options.listen,
+            threads=options.threads,
+            memory_bytes=options.memory << 20,
+            max_streams=options.max_streams,
+        )
+    )
+    server.start()
+    print(f"listening on {server.address}", flush=True)
+    number = stop.wait()
+    delay_s = 0.0 if number == signal.SIGINT else options.drain_delay
+    complete = server.drain(delay_s, options.drain_grace, stop.hurry)
+    if number == signal.SIGINT:
+        return EXIT_INTERRUPTED
+    return EXIT_DONE if complete else EXIT_STOPPED
+
+
+class _Stop:
+    """Turns signals into events. Until `wait` is called, one ends the process at once: there is nothing to drain."""
+
+    def __init__(self) -> None:
+        self.hurry = Event()
+        self._asked = Event()
+        self._waiting = False
+        self._number = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive)
+
+    def wait(self) -> int:
+        """The number of the signal that asks to stop."""
+        self._waiting = True
+        self._asked.wait()
+        return self._number
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if not self._waiting:
+            raise SystemExit(128 + number)
+        if self._asked.is_set():
+            self.hurry.set()
+        self._number = self._number or number
+        self._asked.set()
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuses what makes no sense before any work.
+
+    Raises:
+        UsageError: With the rule, the value and the remedy.
+    """
+    if not options.data.is_dir():
+        raise UsageError(f"--data must be a folder, {options.data} is none: create it, or import into it first")
+    if options.memory < _LEAST_MEMORY_MIB:
+        raise UsageError(f"--memory must be at least {_LEAST_MEMORY_MIB} MiB, got {options.memory}")
+    host, colon, port = options.listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
+        raise UsageError(f"--listen must be HOST:PORT with a port from 0 to 65535, got {options.listen!r}")
+    if not options.insecure and not _is_loopback(host):
+        raise UsageError(
+            f"--listen {options.listen} reaches beyond this machine, without encryption or authentication: add "
+            "--insecure if you trust the network, or listen on 127.0.0.1"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a host's every address is this machine's own."""
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), None)
+    except OSError as error:
+        raise UsageError(f"--listen: the host {host!r} is unknown ({error})") from error
+    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds from 0 to 86400, got {text}")
+    return value

@@ -1,0 +1,1 @@
+"""The gRPC service: admission, prefetch, the catalog of datasets, compression, errors and the server's life."""

@@ -1,0 +1,158 @@
+"""The server's life: it opens its datasets, listens, drains and stops."""
+
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from batch_server.batches import BatchMaker
+from batch_server.rendering import self_test_digest
+from batch_server.serving.admission import Admission
+from batch_server.serving.catalog import Catalog, CatalogWatch
+from batch_server.serving.chunks import chunk_messages
+from batch_server.serving.prefetch import ByteBudget
+from batch_server.serving.service import SERVICE_NAME, BatchService
+from inkstream.chunking import Span
+from inkstream.command_line import Failure
+from inkstream.errors import InkstreamError
+from inkstream.pipeline import Pipeline, Render
+from inkstream.v1 import batch_service_pb2 as pb
+
+_LOG = logging.getLogger(__name__)
+
+# Threads beside those of the streams, so that a full server still answers health checks and refuses with a reason.
+_MAX_CALLS = 8
+_MAX_REFLECTIONS = 2
+_SPARE_THREADS = 6
+
+# A request with the largest filter, 10,000 class names of 60 bytes, passes; nothing needs more.
+_MAX_REQUEST_BYTES = 1 << 20
+
+_OPTIONS = (
+    # Without it two servers share one port, and each request goes to either.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+    # A peer whose process or network is gone is noticed within 15 s, and its stream's room is free again.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # Without it a ping waits for its answer for 60 s, whatever the keepalive says.
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    # Trainers may ask after a silent server as often as every 5 s, between ranges too, without being cut off.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """What a server is told when it starts.
+
+    Args:
+        data: Folder of the datasets.
+        listen: HOST:PORT; port 0 picks a free one.
+        threads: Render threads.
+        memory_bytes: For chunks that are being made or wait to be sent, all streams together.
+        max_streams: Streams at a time.
+    """
+
+    data: Path
+    listen: str
+    threads: int
+    memory_bytes: int
+    max_streams: int
+
+
+class BatchServer:
+    """A running server.
+
+    Args:
+        settings: What it is told.
+
+    Raises:
+        Failure: The address cannot be listened on.
+    """
+
+    def __init__(self, settings: ServerSettings):
+        self._catalog = Catalog(settings.data)
+        self._catalog.look()
+        self._watch = CatalogWatch(self._catalog)
+        self._admission = Admission(settings.max_streams, _MAX_CALLS)
+        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
+        budget = ByteBudget(settings.memory_bytes)
+        service = BatchService(self._catalog, self._admission, self._pool, budget, self_test_digest())
+        self._warm_up()
+        # A health check that watches holds no thread.
+        self._health = health.HealthServicer(experimental_non_blocking=True)
+        threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + _SPARE_THREADS
+        self._server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="call"), options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((service.handlers(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self.address = self._bind(settings.listen)
+
+    def start(self) -> None:
+        """Answers from now on."""
+        self._server.start()
+        self._watch.start()
+        for name in ("", SERVICE_NAME):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def drain(self, delay_s: float, grace_s: float, hurry: Event) -> bool:
+        """Lets the running ranges end, refuses new ones, then stops.
+
+        Health checks say NOT_SERVING at once, and the port stays open for the delay, so that clients and load balancers
+        hear it from the server instead of running into a closed port.
+
+        Args:
+            delay_s: For how long the port stays open at least.
+            grace_s: For how long the running ranges may go on at most.
+            hurry: Once set, nothing is waited for any more.
+
+        Returns:
+            Whether every range has ended by itself.
+        """
+        self._health.enter_graceful_shutdown()
+        self._admission.drain()
+        _LOG.info("draining: %d streams are open", self._admission.streams)
+        begun = time.monotonic()
+        while not hurry.is_set():
+            passed_s = time.monotonic() - begun
+            empty = self._admission.streams == 0
+            if passed_s >= (delay_s if empty else max(delay_s, grace_s)):
+                break
+            hurry.wait(0.05)
+        complete = self._admission.streams == 0
+        self.stop()
+        return complete
+
+    def stop(self) -> None:
+        """Ends every call at once and closes the port."""
+        self._server.stop(0).wait()
+        self._watch.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _bind(self, listen: str) -> str:
+        host = listen.rpartition(":")[0]
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise Failure(f"cannot listen on {listen}: the address is in use, or not this machine's") from error
+        return f"{host}:{port}"
+
+    def _warm_up(self) -> None:
+        """Draws one row, so that the kernels are compiled before a client waits for them."""
+        for name in self._catalog.names():
+            dataset = self._catalog.by_name(name).dataset
+            pipeline = Pipeline(dataset=name, batch_size=1, render=Render(size=8))
+            try:
+                maker = BatchMaker(dataset, pipeline)
+                chunk_messages(maker, 0, 0, Span(0, 1), pb.COMPRESSION_SPARSE_WORDS, blank_rotten=True)
+                return
+            except (InkstreamError, OSError) as error:
+                _LOG.warning("dataset %s: %s", name, error)

@@ -1,0 +1,220 @@
+"""The four calls of BatchService. The server keeps nothing about a client: every answer follows from its request."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor
+from functools import partial
+from typing import Any
+
+import grpc
+
+from batch_server.batches import BatchMaker, tensor_specs
+from batch_server.rendering import RENDERER_VERSION
+from batch_server.serving.admission import Admission
+from batch_server.serving.catalog import Catalog, Served
+from batch_server.serving.chunks import chunk_messages
+from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, failures_as_statuses
+from batch_server.serving.prefetch import ByteBudget, Job, Prefetch
+from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
+from batch_server.store.errors import RottenColumn
+from inkstream.chunking import Span
+from inkstream.errors import UnknownDataset
+from inkstream.messages import digest, to_message
+from inkstream.pipeline import SPLITS, Pipeline
+from inkstream.plan import Cell, Plan
+from inkstream.v1 import batch_service_pb2 as pb
+from inkstream.wire import DTYPES
+
+_LOG = logging.getLogger(__name__)
+
+SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["BatchService"].full_name
+
+_DTYPE_NUMBERS: dict[Any, Any] = {dtype: number for number, dtype in DTYPES.items()}
+_SPLITS: dict[str, Any] = {name: pb.Split.Value(f"SPLIT_{name.upper()}") for name in SPLITS}
+# What a row takes beside its tensors while it is drawn: its packed record, 130 bytes for an average drawing.
+_RECORD_BYTES = 256
+
+
+class BatchService:
+    """Answers the four calls.
+
+    Args:
+        catalog: The datasets.
+        admission: Who may call.
+        pool: The render threads.
+        budget: Bytes for all streams together.
+        self_test_digest: Of the batch that this server drew when it started.
+    """
+
+    def __init__(
+        self, catalog: Catalog, admission: Admission, pool: Executor, budget: ByteBudget, self_test_digest: str
+    ):
+        self._catalog, self._admission, self._pool, self._budget = catalog, admission, pool, budget
+        self._renderer = pb.Renderer(version=RENDERER_VERSION, self_test_digest=self_test_digest)
+
+    def list_datasets(self, serialized: bytes) -> pb.ListDatasetsResponse:
+        """All datasets; one with a rotten column is listed without the sizes of its splits."""
+        parse(pb.ListDatasetsRequest, serialized)
+        response = pb.ListDatasetsResponse(renderer=self._renderer)
+        for name in self._catalog.names():
+            try:
+                served = self._catalog.by_name(name)
+            except UnknownDataset:  # gone since its name was read
+                continue
+            try:
+                response.datasets.append(_describe(name, served, served.split_samples))
+            except RottenColumn as error:
+                _LOG.error("%s", error)
+                response.datasets.append(_describe(name, served, {}))
+        return response
+
+    def get_dataset(self, serialized: bytes) -> pb.GetDatasetResponse:
+        """One dataset."""
+        name = parse(pb.GetDatasetRequest, serialized).name
+        served = self._catalog.by_name(name)
+        return pb.GetDatasetResponse(dataset=_describe(name, served, served.split_samples), renderer=self._renderer)
+
+    def resolve_pipeline(self, serialized: bytes) -> pb.ResolvePipelineResponse:
+        """What a pipeline yields with the data that its dataset's name stands for now."""
+        request = parse(pb.ResolvePipelineRequest, serialized)
+        pipeline = parse_pipeline(request.pipeline, request.HasField("pipeline"))
+        dataset = self._catalog.by_name(pipeline.dataset).dataset
+        plan = BatchMaker(dataset, pipeline).epoch_plan
+        return pb.ResolvePipelineResponse(
+            pipeline=to_message(pipeline),
+            digest=digest(pipeline, dataset.fingerprint, RENDERER_VERSION),
+            fingerprint=dataset.fingerprint,
+            renderer=self._renderer,
+            samples=plan.samples,
+            steps_per_epoch=plan.steps_per_epoch,
+            tensors=[
+                pb.TensorSpec(
+                    name=spec.name,
+                    dtype=_DTYPE_NUMBERS[spec.dtype],
+                    shape=(pipeline.batch_size, *spec.row_shape),
+                    paper=spec.paper,
+                )
+                for spec in tensor_specs(pipeline.render)
+            ],
+            classes=dataset.classes,
+        )
+
+    def stream_batches(self, serialized: bytes, context: Any) -> Iterator[bytes]:
+        """The chunks of a range, in order, made ahead of the client within bounds."""
+        with failures_as_statuses(context), self._admission.stream(context.cancel) as stream:
+            request = parse_range(serialized)
+            maker = self._maker(request)
+            plan = _plan(maker, request)
+            check_position(request, plan)
+            prefetch = Prefetch(self._pool, self._budget, self._admission.cancel_stalled)
+            if not context.add_callback(prefetch.close):
+                return  # the client has left
+            try:
+                for messages in prefetch.in_order(_jobs(maker, plan, request)):
+                    for message in messages:
+                        with stream.sending():
+                            yield message
+            except CancelledError:
+                return  # the client has left, or the server has ended the call
+            finally:
+                prefetch.close()
+
+    def handlers(self) -> Any:
+        """The gRPC handler of the service. Messages are bytes in both directions, so that a tensor is not copied."""
+        unary: dict[str, Callable[[bytes], Any]] = {
+            "ListDatasets": self.list_datasets,
+            "GetDataset": self.get_dataset,
+            "ResolvePipeline": self.resolve_pipeline,
+        }
+        handlers = {name: grpc.unary_unary_rpc_method_handler(partial(self._call, run)) for name, run in unary.items()}
+        handlers["StreamBatches"] = grpc.unary_stream_rpc_method_handler(self.stream_batches)
+        return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
+
+    def _call(self, run: Callable[[bytes], Any], serialized: bytes, context: Any) -> bytes:
+        with failures_as_statuses(context), self._admission.call():
+            answer: bytes = run(serialized).SerializeToString()
+            return answer
+
+    def _maker(self, request: RangeRequest) -> BatchMaker:
+        """The maker for a range, from the dataset with its fingerprint.
+
+        Raises:
+            UnknownDataset: No dataset has the name or the fingerprint.
+            FingerprintMismatch: The dataset of this name holds other data.
+            DigestMismatch: This server would draw other batches.
+        """
+        pipeline, fingerprint = request.pipeline, request.fingerprint
+        served = self._catalog.by_fingerprint(fingerprint)
+        if served is None:
+            found = self._catalog.by_name(pipeline.dataset).dataset.fingerprint
+            raise FingerprintMismatch(
+                f"dataset {pipeline.dataset} has fingerprint {found} here, asked for is {fingerprint[:64]}: start the "
+                "run anew, or give this server the data it began with"
+            )
+        own = digest(pipeline, fingerprint, RENDERER_VERSION)
+        if own != request.digest:
+            raise DigestMismatch(
+                f"this server draws this pipeline as {own} (renderer version {RENDERER_VERSION}), asked for is "
+                f"{request.digest[:64]}: run servers and trainers of one version of Inkstream"
+            )
+        return BatchMaker(served.dataset, pipeline)
+
+
+def _describe(name: str, served: Served, split_samples: dict[str, int]) -> pb.Dataset:
+    dataset = served.dataset
+    return pb.Dataset(
+        name=name,
+        fingerprint=dataset.fingerprint,
+        kind=dataset.kind,
+        samples=dataset.samples,
+        classes=dataset.classes,
+        class_counts=dataset.class_counts,
+        splits=[pb.SplitSize(split=_SPLITS[split], samples=samples) for split, samples in split_samples.items()],
+    )
+
+
+def _plan(maker: BatchMaker, request: RangeRequest) -> Plan:
+    """Where the range's batches, shards and chunks begin and end."""
+    pipeline = maker.pipeline
+    row_bytes = [_row_bytes(spec.dtype.itemsize, spec.row_shape) for spec in tensor_specs(pipeline.render)]
+    return Plan(
+        batch_size=pipeline.batch_size,
+        samples=maker.epoch_plan.samples,
+        steps_per_epoch=maker.epoch_plan.steps_per_epoch,
+        short=pipeline.remainder == "short",
+        shard=request.shard,
+        image_row_bytes=row_bytes[0],
+        row_bytes=sum(row_bytes),
+        compressed=request.compression != pb.COMPRESSION_NONE,
+    )
+
+
+def _row_bytes(item_bytes: int, shape: tuple[int, ...]) -> int:
+    for dimension in shape:
+        item_bytes *= dimension
+    return item_bytes
+
+
+def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest) -> Iterator[Job]:
+    """A job for each chunk of the range, in order; a range may have millions, so step by step."""
+    for step in range(request.first_step, request.first_step + request.steps):
+        pieces = plan.pieces(Cell(request.epoch, Span(step, step + 1)))
+        end = request.first_chunk + request.chunks if request.chunks else len(pieces)
+        for piece in pieces[request.first_chunk : end]:
+            make = partial(
+                chunk_messages,
+                maker,
+                request.epoch,
+                step,
+                piece.rows,
+                request.compression,
+                blank_rotten=request.blank_rotten,
+            )
+            yield Job(_peak_bytes(maker.pipeline, plan, piece.rows.size), make)
+
+
+def _peak_bytes(pipeline: Pipeline, plan: Plan, rows: int) -> int:
+    """Most memory that making a chunk takes: tensors, their encoding, records, and a picture before it is cropped."""
+    crop = pipeline.augment.crop if pipeline.augment else 0.0
+    canvas_bytes = plan.image_row_bytes / (1 - crop) ** 2 if crop else 0
+    return 2 * rows * (plan.row_bytes + _RECORD_BYTES) + round(canvas_bytes)
