@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from inkstream.chunking import Span
 from inkstream.compression import decode
 from inkstream.errors import CorruptChunk
+from inkstream.memory import Recycler
 from inkstream.plan import Cursor, Piece
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.wire import WireChunk, checksum
-
-# jax takes NumPy memory as it is, without a copy, only where it is aligned to this.
-_ALIGNMENT_BYTES = 64
 
 
 class TensorSpec(NamedTuple):
@@ -85,10 +83,19 @@ class Assembly:
         rows: Which rows of the global batch it holds.
         batch_rows: Rows of the global batch.
         compression: What was asked for.
+        recycler: Where the arrays come from.
     """
 
-    def __init__(self, specs: Sequence[TensorSpec], position: Cursor, rows: Span, batch_rows: int, compression: int):
-        self.arrays = {spec.name: _aligned((rows.size, *spec.shape[1:]), spec.dtype) for spec in specs}
+    def __init__(
+        self,
+        specs: Sequence[TensorSpec],
+        position: Cursor,
+        rows: Span,
+        batch_rows: int,
+        compression: int,
+        recycler: Recycler,
+    ):
+        self.arrays = {spec.name: recycler.empty((rows.size, *spec.shape[1:]), spec.dtype) for spec in specs}
         self.position = position
         self.rows = rows
         self.batch_rows = batch_rows
@@ -129,11 +136,3 @@ class Assembly:
         """The batch, once no row is missing."""
         assert self.missing_rows == 0
         return Batch(self.arrays, self.position, cursor, self.rows, self.batch_rows)
-
-
-def _aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array of undefined values whose memory is aligned."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + _ALIGNMENT_BYTES, np.uint8)
-    first = -memory.ctypes.data % _ALIGNMENT_BYTES
-    return memory[first : first + size].view(dtype).reshape(shape)

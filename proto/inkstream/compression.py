@@ -73,7 +73,8 @@ def _decode_sparse_words(data: memoryview, flat: NDArray[np.uint8], paper: bytes
     positions -= 1
     if count and (positions[-1] >= whole or not gaps.all()):
         raise CorruptChunk(f"sparse words: gaps of 0, or word {positions[-1]:,} of {whole:,}")
-    flat[: 8 * whole].view("<u8")[positions] = np.frombuffer(data, "<u8", count, 4 + count)
+    words = np.frombuffer(data, "<u8", count, 4 + count).copy()  # aligned: five times as fast to store from
+    flat[: 8 * whole].view("<u8")[positions] = words
     flat[8 * whole :] = np.frombuffer(data, np.uint8, tail, 4 + 9 * count)
 
 

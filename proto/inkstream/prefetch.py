@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from inkstream.batch import Assembly, Batch
 from inkstream.budget import Budget
 from inkstream.channel import Closed, OpenCalls, Server
+from inkstream.chunking import RANGE_BYTES
+from inkstream.memory import Recycler
 from inkstream.plan import Cell, Cursor, Piece
 from inkstream.ranges import RangeReader, Run
 from inkstream.stats import StatsCounter
@@ -14,6 +16,8 @@ from inkstream.wire import WireChunk
 
 # Ranges under way: enough that one is drawn, one travels, one is decoded and one is waited for.
 READERS = 4
+# Memory of batches that the caller has let go, kept for the next ones: what the readers fill at once.
+_KEPT_BYTES = READERS * RANGE_BYTES
 # A wait on the main thread wakes up this often, so that Ctrl-C ends it on every system.
 _WAKE_S = 0.5
 
@@ -49,6 +53,7 @@ class Prefetcher:
         self._cells = run.plan.cells(start, epochs)
         self._claimable = next(self._cells, None)
         self._budget = Budget(budget_bytes, run.plan.least_budget_bytes)
+        self._recycler = Recycler(kept=max(1, _KEPT_BYTES // run.plan.batch_bytes(0)))
         self._assemblies: dict[Cursor, Assembly] = {}
         self._error: BaseException | None = None
         self._threads = [
@@ -131,6 +136,7 @@ class Prefetcher:
                 self._plan.shard_rows(step),
                 self._plan.batch_rows(step),
                 self._run.compression,
+                self._recycler,
             )
         self._changed.notify_all()
 

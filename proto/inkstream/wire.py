@@ -339,14 +339,16 @@ def _fields(data: memoryview) -> Iterator[tuple[int, _Value]]:
 
 def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
     """An unsigned number of at most 64 bits, and where the next field begins."""
-    value = 0
-    for index, byte in enumerate(data[position : position + 10]):
-        value |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            if value >> 64:
-                break
-            return value, position + index + 1
-    raise CorruptChunk(f"the number at byte {position:,} has no end or passes 64 bits")
+    if position < len(data) and data[position] < 0x80:  # most numbers have one byte
+        return data[position], position + 1
+    value = shift = 0
+    for byte in data[position : position + 10]:
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80 and value < 1 << 64:
+            return value, position
+        shift += 7
+    raise CorruptChunk(f"a number before byte {position:,} has no end or passes 64 bits")
 
 
 def _natural(value: _Value, bits: int) -> int:
