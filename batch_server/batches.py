@@ -103,8 +103,21 @@ class BatchMaker:
             RottenRecord: A record does not match its checksum, and blanks were not asked for.
             RottenColumn: A column does not match its checksum.
         """
+        return self.samples(epoch, self.epoch_plan.rows(epoch, step, rows), blank_rotten=blank_rotten)
+
+    def samples(self, epoch: int, indices: NDArray[np.int64], *, blank_rotten: bool = False) -> ChunkTensors:
+        """Draws samples as an epoch varies them.
+
+        Args:
+            epoch: From 0.
+            indices: int64 `[n]`, of the dataset's samples; -1 for padding.
+            blank_rotten: Whether a rotten record gives a row of paper instead of an error.
+
+        Raises:
+            RottenRecord: A record does not match its checksum, and blanks were not asked for.
+            RottenColumn: A column does not match its checksum.
+        """
         pipeline = self.pipeline
-        indices = self.epoch_plan.rows(epoch, step, rows)
         label, key_id = self.dataset.take("label", indices), self.dataset.take("key_id", indices)
         records = self.dataset.records(indices)
         blanks = tuple(key_id[records.rotten].tolist())
