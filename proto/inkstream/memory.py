@@ -50,4 +50,4 @@ class Recycler:
             block = bytearray(size)
         owner = (ctypes.c_ubyte * size).from_buffer(block)
         weakref.finalize(owner, self._free.append, block).atexit = False
-        return np.frombuffer(owner, np.uint8)  # type: ignore[call-overload, no-any-return]  # a ctypes array is a buffer
+        return np.frombuffer(owner, np.uint8)  # type: ignore[call-overload]  # a ctypes array is a buffer

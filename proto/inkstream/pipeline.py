@@ -82,13 +82,13 @@ def _plain(settings: object) -> None:
 
 
 def _floats(settings: object, *names: str) -> None:
-    """Makes 10 and 10.0 the same setting: equal batches must have equal digests."""
+    """Makes 10 and 10.0 the same setting, and -0.0 and 0.0: equal batches must have equal digests."""
     for name in names:
         value = getattr(settings, name)
         if isinstance(value, tuple):
-            object.__setattr__(settings, name, tuple(float(end) for end in value))
+            object.__setattr__(settings, name, tuple(float(end) + 0.0 for end in value))
         elif value is not None:
-            object.__setattr__(settings, name, float(value))
+            object.__setattr__(settings, name, float(value) + 0.0)
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,8 @@ def parse_chunk(data: memoryview) -> WireChunk:
         elif number == 6:
             tensors.append(_parse_tensor(_span(value)))
         elif number == 7:
+            if not isinstance(value, bytes):
+                raise CorruptChunk("a checksum of 8 bytes is expected")
             checksum = _fixed64s(value)[0]
         elif number == 8:
             blanks += _fixed64s(value)
