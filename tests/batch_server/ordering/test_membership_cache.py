@@ -1,0 +1,104 @@
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from batch_server.ordering.cache import MembershipCache
+from batch_server.ordering.membership import Membership
+from batch_server.ordering.selection import Selection
+from batch_server.store.errors import RottenColumn
+from batch_server.store.reader import Dataset
+from inkstream.errors import InvalidPipeline
+from inkstream.pipeline import Filter
+
+WAIT_S = 30
+
+
+def selection(number: int) -> Selection:
+    return Selection("validation", number / 100, None)
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[Selection]:
+    """What was built, in order."""
+    built: list[Selection] = []
+    build = Membership.build
+
+    def counted(dataset: Dataset, chosen: Selection) -> Membership:
+        built.append(chosen)
+        return build(dataset, chosen)
+
+    monkeypatch.setattr(Membership, "build", counted)
+    return built
+
+
+def test_keeps_what_was_used_last_within_its_bytes(large: Dataset, builds: list[Selection]) -> None:
+    one = Membership.build(large, selection(1)).size_bytes
+    builds.clear()
+    cache = MembershipCache(3 * one)
+    for number in (1, 2, 3, 1, 4, 1, 3, 2):
+        assert cache.get(large, selection(number)).count > 0
+        assert cache.size_bytes <= 3 * one
+    assert builds == [selection(number) for number in (1, 2, 3, 4, 2)]
+
+
+def test_keeps_the_latest_even_if_it_is_too_large(large: Dataset, builds: list[Selection]) -> None:
+    cache = MembershipCache(1)
+    for number in (1, 1, 2, 2, 1):
+        cache.get(large, selection(number))
+    assert builds == [selection(number) for number in (1, 2, 1)]
+
+
+def test_datasets_do_not_share(dataset_of: Callable[..., Dataset]) -> None:
+    cache = MembershipCache(1 << 20)
+    counts = [
+        cache.get(dataset_of(np.arange(n, dtype=np.uint64)), Selection("train", 0.5, None)).count for n in (9, 90)
+    ]
+    assert counts[0] <= 9 < counts[1]
+
+
+def test_threads_build_once(large: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = MembershipCache(1 << 20)
+    started, go_on = threading.Event(), threading.Event()
+    build = Membership.build
+    built: list[int] = []
+
+    def slow(dataset: Dataset, chosen: Selection) -> Membership:
+        built.append(1)
+        started.set()
+        assert go_on.wait(WAIT_S)
+        return build(dataset, chosen)
+
+    monkeypatch.setattr(Membership, "build", slow)
+    got: list[Any] = []
+    threads = [threading.Thread(target=lambda: got.append(cache.get(large, selection(5)))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    assert started.wait(WAIT_S)
+    go_on.set()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert len(built) == 1
+    assert len(got) == 8
+    assert len({id(membership) for membership in got}) == 1
+
+
+def test_a_failure_is_not_kept(large: Dataset) -> None:
+    cache = MembershipCache(1 << 20)
+    for _ in range(2):
+        with pytest.raises(InvalidPipeline):
+            cache.get(large, Selection("all", 0.0, Filter(classes=("dog",))))
+    assert cache.get(large, selection(1)).count > 0
+
+
+def test_a_rotten_column_shifts_no_epoch(dataset_of: Callable[..., Dataset], tmp_path: Path) -> None:
+    dataset = dataset_of(np.arange(100, dtype=np.uint64))
+    start, _ = dataset._places["key_id"][0]
+    with open(dataset.path, "r+b") as file:
+        file.seek(int(start) + 100)
+        file.write(b"\xff")
+    with pytest.raises(RottenColumn, match="key_id, block 0"):
+        MembershipCache(1 << 20).get(Dataset.open(dataset.path), selection(50))
