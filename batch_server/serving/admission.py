@@ -1,4 +1,4 @@
-"""Who may stream: a bounded number of streams, none while draining, and the room of a stalled one for a new one.
+"""Who may call: a bounded number of streams, none while draining, and the room of a stalled one for a new one.
 
 gRPC's own limit counts health checks too and gives no reason, and a call that waits for a thread waits without a
 bound; so every allowed stream has a thread, and one more is refused at once.
@@ -50,19 +50,42 @@ class Stream:
         self._cancel()
 
 
+class CallLimit:
+    """Lets calls in that are no streams of batches.
+
+    Args:
+        max_calls: At a time.
+    """
+
+    def __init__(self, max_calls: int):
+        self._places = threading.BoundedSemaphore(max_calls)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds a place for a call.
+
+        Raises:
+            ServerFull: All places are taken.
+        """
+        if not self._places.acquire(blocking=False):
+            raise ServerFull("too many calls at a time: ask again, or ask another server", FULL_RETRY_S)
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
 class Admission:
-    """Lets streams and other calls in, and knows which streams stand still.
+    """Lets streams in and knows which of them stand still.
 
     Args:
         max_streams: Streams at a time.
-        max_calls: Other calls of the service at a time.
         stalled_after_s: Silence after which a client may lose its stream to another.
     """
 
-    def __init__(self, max_streams: int, max_calls: int, stalled_after_s: float = STALLED_AFTER_S):
+    def __init__(self, max_streams: int, stalled_after_s: float = STALLED_AFTER_S):
         self._max_streams, self._stalled_after_s = max_streams, stalled_after_s
-        self._calls = threading.BoundedSemaphore(max_calls)
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._streams: set[Stream] = set()
         self._draining = False
 
@@ -78,7 +101,7 @@ class Admission:
             ServerFull: All places are taken by streams that make progress, or a stalled one has not left yet.
         """
         stream = Stream(cancel)
-        with self._changed:
+        with self._lock:
             if self._draining:
                 raise ServerDraining("the server is stopping: ask another", DRAINING_RETRY_S)
             if len(self._streams) >= self._max_streams:
@@ -90,43 +113,23 @@ class Admission:
         try:
             yield stream
         finally:
-            with self._changed:
+            with self._lock:
                 self._streams.discard(stream)
-                self._changed.notify_all()
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Holds a place for a call that is no stream; the first count of a large split takes a second.
-
-        Raises:
-            ServerFull: All places are taken.
-        """
-        if not self._calls.acquire(blocking=False):
-            raise ServerFull("too many calls at a time: ask again, or ask another server", FULL_RETRY_S)
-        try:
-            yield
-        finally:
-            self._calls.release()
 
     def cancel_stalled(self) -> bool:
         """Ends the stream whose client has been silent longest, if it has been so for long enough."""
-        with self._changed:
+        with self._lock:
             return self._make_room()
 
     def drain(self) -> None:
         """Lets nobody in from now on."""
-        with self._changed:
+        with self._lock:
             self._draining = True
-
-    def wait_until_empty(self, timeout_s: float) -> bool:
-        """Whether the last stream left within the time given."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._streams, timeout_s)
 
     @property
     def streams(self) -> int:
         """How many there are now."""
-        with self._changed:
+        with self._lock:
             return len(self._streams)
 
     def _make_room(self) -> bool:

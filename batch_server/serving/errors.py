@@ -53,10 +53,6 @@ class DigestMismatch(ServerMismatch):
     """This server would draw other batches than asked for."""
 
 
-class NoProgress(Exception):
-    """The stream made no progress while its room was needed."""
-
-
 class Status(NamedTuple):
     """How a call ends."""
 
@@ -76,7 +72,6 @@ _KINDS: dict[type[Exception], tuple[Any, str]] = {
     RottenColumn: (grpc.StatusCode.DATA_LOSS, "ROTTEN_DATA"),
     ServerFull: (grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER_FULL"),
     ServerDraining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
-    NoProgress: (grpc.StatusCode.ABORTED, "NO_PROGRESS"),
 }
 
 

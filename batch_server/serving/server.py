@@ -2,20 +2,24 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from batch_server.batches import BatchMaker
 from batch_server.rendering import self_test_digest
-from batch_server.serving.admission import Admission
+from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, CatalogWatch
 from batch_server.serving.chunks import chunk_messages
+from batch_server.serving.errors import failures_as_statuses
 from batch_server.serving.prefetch import ByteBudget
 from batch_server.serving.service import SERVICE_NAME, BatchService
 from inkstream.chunking import Span
@@ -82,10 +86,11 @@ class BatchServer:
         self._catalog = Catalog(settings.data)
         self._catalog.look()
         self._watch = CatalogWatch(self._catalog)
-        self._admission = Admission(settings.max_streams, _MAX_CALLS)
+        self._admission = Admission(settings.max_streams)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
         budget = ByteBudget(settings.memory_bytes)
-        service = BatchService(self._catalog, self._admission, self._pool, budget, self_test_digest())
+        calls = CallLimit(_MAX_CALLS)
+        service = BatchService(self._catalog, self._admission, calls, self._pool, budget, self_test_digest())
         self._warm_up()
         # A health check that watches holds no thread.
         self._health = health.HealthServicer(experimental_non_blocking=True)
@@ -93,7 +98,9 @@ class BatchServer:
         self._server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="call"), options=_OPTIONS)
         self._server.add_generic_rpc_handlers((service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            _Reflection(CallLimit(_MAX_REFLECTIONS)), self._server
+        )
         self.address = self._bind(settings.listen)
 
     def start(self) -> None:
@@ -156,3 +163,19 @@ class BatchServer:
                 return
             except (InkstreamError, OSError) as error:
                 _LOG.warning("dataset %s: %s", name, error)
+
+
+class _Reflection:
+    """gRPC reflection, whose streams hold a thread each for as long as their client likes."""
+
+    def __init__(self, calls: CallLimit):
+        self._calls = calls
+        self._servicer: Any = reflection.ReflectionServicer(
+            (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        )
+
+    def ServerReflectionInfo(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:
+        with ExitStack() as place:
+            with failures_as_statuses(context):
+                place.enter_context(self._calls.place())
+            yield from self._servicer.ServerReflectionInfo(requests, context)

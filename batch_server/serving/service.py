@@ -10,7 +10,7 @@ import grpc
 
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.rendering import RENDERER_VERSION
-from batch_server.serving.admission import Admission
+from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, Served
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, failures_as_statuses
@@ -40,16 +40,23 @@ class BatchService:
 
     Args:
         catalog: The datasets.
-        admission: Who may call.
+        admission: Who may stream.
+        calls: How many other calls there may be.
         pool: The render threads.
         budget: Bytes for all streams together.
         self_test_digest: Of the batch that this server drew when it started.
     """
 
     def __init__(
-        self, catalog: Catalog, admission: Admission, pool: Executor, budget: ByteBudget, self_test_digest: str
+        self,
+        catalog: Catalog,
+        admission: Admission,
+        calls: CallLimit,
+        pool: Executor,
+        budget: ByteBudget,
+        self_test_digest: str,
     ):
-        self._catalog, self._admission, self._pool, self._budget = catalog, admission, pool, budget
+        self._catalog, self._admission, self._calls, self._pool, self._budget = catalog, admission, calls, pool, budget
         self._renderer = pb.Renderer(version=RENDERER_VERSION, self_test_digest=self_test_digest)
 
     def list_datasets(self, serialized: bytes) -> pb.ListDatasetsResponse:
@@ -131,7 +138,7 @@ class BatchService:
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     def _call(self, run: Callable[[bytes], Any], serialized: bytes, context: Any) -> bytes:
-        with failures_as_statuses(context), self._admission.call():
+        with failures_as_statuses(context), self._calls.place():
             answer: bytes = run(serialized).SerializeToString()
             return answer
 
