@@ -99,21 +99,22 @@ class LmdbFile:
                 max_dbs=len(databases),
                 map_size=_FIRST_MAP_BYTES,
             )
-            self._page_bytes = self._environment.stat()["psize"]
+            # LMDB keeps what is longer than half a page in overflow pages; the rest of the page is for their header.
+            self._least_bytes = self._environment.stat()["psize"] * 3 // 4
             self._databases = {name: self._environment.open_db(name.encode()) for name in databases}
             with self._environment.begin(write=True) as transaction:
-                transaction.put(_ANCHOR, _ANCHOR_TEXT.ljust(self._page_bytes))
+                transaction.put(_ANCHOR, _ANCHOR_TEXT.ljust(self._least_bytes))
         self._anchor = path.read_bytes().index(_ANCHOR_TEXT)
 
     def add(self, database: str, value: bytes | memoryview) -> None:
         """Adds a value under the next key of a database: 0, 1, 2... as uint64, big-endian.
 
-        The value is padded to a page of LMDB's, so that it lives in overflow pages, which never move.
+        A short value is padded with zeros, so that it lives in overflow pages, which never move.
 
         Raises:
             UnwritableDataset: The disk is full, say.
         """
-        self._waiting.append((database, bytes(value).ljust(self._page_bytes, b"\0"), len(value)))
+        self._waiting.append((database, bytes(value).ljust(self._least_bytes, b"\0"), len(value)))
         self._waiting_bytes += len(self._waiting[-1][1])
         if self._waiting_bytes >= _COMMIT_BYTES:
             self._commit()

@@ -3,6 +3,7 @@
 import json
 import mmap
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -167,7 +168,7 @@ class Dataset:
             value = self._value(name, number)
             if not is_sealed(value):
                 raise UnreadableDataset(self.path, f"has a rotten list: {name}, part {number}")
-            yield from map(json.loads, bytes(value[SEAL_BYTES:]).splitlines())
+            yield from map(json.loads, zlib.decompress(value[SEAL_BYTES:]).splitlines())
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Dataset cannot be pickled: open its file in the other process")

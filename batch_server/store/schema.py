@@ -4,9 +4,9 @@ A dataset is one LMDB environment in one file. Its named databases have keys tha
 
     records            pages of 1,024 records (pages.py)
     label, key_id...   columns, in blocks of 65,536 values (columns.py)
-    rejects            rows that the import turned away, as JSON lines
-    duplicates         rows that came again, as JSON lines
-    log                what the import did, as JSON lines
+    rejects            rows that the import turned away, in values of JSON lines, each compressed by zlib
+    duplicates         rows that came again, likewise
+    log                what the import did, likewise
 
 and in the main database:
 
@@ -16,9 +16,9 @@ and in the main database:
     manifest           a JSON object
     finished           the number of the last transaction, uint64: a file without it is unfinished
 
-Columns, lists, index and manifest are sealed, that is, preceded by the XXH3-64 of what follows; records
-have checksums of their own. Values of named databases are padded with zeros to a page of LMDB's at least; their length
-in the index is the one without padding (lmdb_file.py says why).
+Columns, lists, index and manifest are sealed, that is, preceded by the XXH3-64 of what follows; records have checksums
+of their own. Short values of named databases are padded with zeros (lmdb_file.py says why); their length in the index
+is the one without padding.
 """
 
 import json

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from batch_server.store.pages import PAGE_RECORDS, build_page
 from batch_server.store.records import Records
 from batch_server.store.schema import INDEX, LISTS, MANIFEST, RECORDS, SCHEMA_VERSION, Manifest, seal
 
-# A value of a list holds about this much JSON.
+# A value of a list holds about this much JSON, before it is compressed.
 _LIST_VALUE_BYTES = 1 << 18
 
 
@@ -179,10 +180,10 @@ class DatasetWriter:
             lines += json.dumps(row, ensure_ascii=False).encode() + b"\n"
             count += 1
             if len(lines) >= _LIST_VALUE_BYTES:
-                self._file.add(name, seal(bytes(lines)))
+                self._file.add(name, seal(zlib.compress(lines)))
                 lines.clear()
         if lines:
-            self._file.add(name, seal(bytes(lines)))
+            self._file.add(name, seal(zlib.compress(lines)))
         return count
 
     def _fingerprint(self) -> str:
