@@ -11,7 +11,8 @@ from typing import NamedTuple
 from inkstream.chunking import (
     RANGE_BYTES,
     Span,
-    chunk_rows,
+    chunk_at,
+    chunk_count,
     range_chunks,
     range_steps,
     rows_per_chunk,
@@ -111,10 +112,11 @@ class Plan:
 
     def pieces(self, cell: Cell) -> list[Piece]:
         """The chunks of a cell, in the order in which they come."""
-        pieces = [
-            Piece(step, chunk, rows) for step in range(*cell.steps) for chunk, rows in enumerate(self._chunk_rows(step))
+        return [
+            Piece(step, chunk, chunk_at(self.shard_rows(step), chunk, self._chunks(step)))
+            for step in range(*cell.steps)
+            for chunk in range(*(cell.chunks or (0, self._chunks(step))))
         ]
-        return pieces if cell.chunks is None else pieces[slice(*cell.chunks)]
 
     def batch_bytes(self, step: int) -> int:
         """Memory of this shard's rows of a batch."""
@@ -151,15 +153,16 @@ class Plan:
     def _cells_at(self, epoch: int, step: int) -> list[Cell]:
         """The cells of one step that is split, or the cell of the grid that holds the step, from it on."""
         if self._most_rows * self.image_row_bytes > RANGE_BYTES:
-            chunks = len(self._chunk_rows(step))
+            chunks = self._chunks(step)
             size = range_chunks(self.image_row_bytes, self.compressed)
             firsts = range(0, max(chunks, 1), size)
             return [Cell(epoch, Span(step, step + 1), Span(first, min(first + size, chunks))) for first in firsts]
         size = range_steps(self.batch_size, self.shard[1], self.image_row_bytes)
         return [Cell(epoch, Span(step, min((step // size + 1) * size, self.steps_per_epoch)))]
 
-    def _chunk_rows(self, step: int) -> list[Span]:
-        return chunk_rows(self.shard_rows(step), self.image_row_bytes, self.compressed)
+    def _chunks(self, step: int) -> int:
+        """Chunks of a step."""
+        return chunk_count(self.shard_rows(step).size, self.image_row_bytes, self.compressed)
 
     def _chunk_bytes(self, rows: int) -> int:
         """A compression that does not shrink a tensor is not used for it."""

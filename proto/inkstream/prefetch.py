@@ -51,11 +51,12 @@ class Prefetcher:
         self._changed = threading.Condition(threading.RLock())
         self._next = start
         self._cells = run.plan.cells(start, epochs)
-        self._claimable = next(self._cells, None)
         self._budget = Budget(budget_bytes, run.plan.least_budget_bytes)
         self._recycler = Recycler(kept=max(1, _KEPT_BYTES // run.plan.batch_bytes(0)))
         self._assemblies: dict[Cursor, Assembly] = {}
         self._error: BaseException | None = None
+        self._claimable: tuple[Cell, int] | None  # the next cell to ask for, and the memory that it needs
+        self._advance()
         self._threads = [
             threading.Thread(target=self._work, name=f"inkstream-reader-{index}", daemon=True)
             for index in range(READERS)
@@ -117,13 +118,21 @@ class Prefetcher:
     def _claim(self) -> Cell | None:
         """The next cell, once its memory is reserved; None at the end or when stopped."""
         with self._changed:
-            while not self._calls.closed.is_set() and (cell := self._claimable) is not None:
-                if self._budget.take(self._plan.opened_bytes(cell) + self._plan.message_bytes(cell)):
+            while not self._calls.closed.is_set() and self._claimable is not None:
+                cell, size_bytes = self._claimable
+                if self._budget.take(size_bytes):
                     self._open(cell)
-                    self._claimable = next(self._cells, None)
+                    self._advance()
                     return cell
                 self._changed.wait(_WAKE_S)
         return None
+
+    def _advance(self) -> None:
+        cell = next(self._cells, None)
+        if cell is not None:
+            self._claimable = cell, self._plan.opened_bytes(cell) + self._plan.message_bytes(cell)
+        else:
+            self._claimable = None
 
     def _open(self, cell: Cell) -> None:
         if cell.chunks is not None and cell.chunks.start > 0:
