@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from inkstream.command_line import UsageError
@@ -27,7 +28,7 @@ def add_server(parser: Options) -> None:
 
 def add_run(parser: Options) -> None:
     """The run whose model is used, and which of its checkpoints."""
-    parser.add_argument("run_folder", metavar="RUN", help="the folder that `trainer fit --out` wrote")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `trainer fit --out` wrote")
     parser.add_argument("--checkpoint", default="best", help="best (by validation MAP@3), last, or a step's number")
 
 
