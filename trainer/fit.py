@@ -14,6 +14,7 @@ from trainer.inference import measure
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.journal import Journal
+from trainer.logs import read_rows
 from trainer.models import build
 from trainer.optimizers import make_optimizer, make_schedule
 from trainer.parallel import Parallel
@@ -139,7 +140,6 @@ def fit(request: FitRequest) -> int:
                 progress.say(f"stopped after step {step:,} of {total_steps:,}; --resume goes on there")
                 return stop.exit_code
 
-    with folder.steps() as steps, folder.epochs() as ended:
-        draw_curve(folder.curve, steps.rows(), ended.rows())
+    draw_curve(folder.curve, read_rows(folder.steps), read_rows(folder.epochs))
     print(f"the model is in {folder.path}, its learning curve in {folder.curve}", flush=True)
     return EXIT_DONE

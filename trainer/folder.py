@@ -10,12 +10,13 @@ curve.png               the learning curve, when the run is finished
 """
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import Failure, UsageError
 from trainer.checkpoints import Checkpoints
-from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table
+from trainer.logs import read_rows
 from trainer.run import Run
 
 
@@ -27,6 +28,8 @@ class RunFolder:
         self.path = path
         self._config = path / "config.json"
         self.checkpoints = path / "checkpoints"
+        self.steps = path / "steps.jsonl"
+        self.epochs = path / "epochs.jsonl"
         self.curve = path / "curve.png"
 
     def check_free(self, resume: bool) -> None:
@@ -54,14 +57,6 @@ class RunFolder:
                 "started with (config.json), or choose another --out"
             )
 
-    def steps(self) -> Table:
-        """The log of steps."""
-        return Table(self.path / "steps", STEP_COLUMNS)
-
-    def epochs(self) -> Table:
-        """The log of epochs."""
-        return Table(self.path / "epochs", EPOCH_COLUMNS)
-
     def describe(self, run: Run) -> None:
         """Creates the folder and writes what people and programs may want to read about the run."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -69,10 +64,14 @@ class RunFolder:
         (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
 
 
-def best_epoch(epochs: Table) -> dict[str, Any] | None:
-    """The row of the epoch with the highest MAP@3 in validation, the earliest of equals; None without validation."""
-    validated = [row for row in epochs.rows() if row["map3"] is not None]
-    return max(validated, key=lambda row: row["map3"], default=None)
+def best_step(rows: Iterable[Mapping[str, Any]]) -> int | None:
+    """The step after the epoch with the highest MAP@3 (of equals: the lowest loss) in validation; None without one.
+
+    Args:
+        rows: Of the log of epochs.
+    """
+    validated = [row for row in rows if row["map3"] is not None]
+    return max(validated, key=lambda row: (row["map3"], -row["loss"]))["step"] if validated else None
 
 
 def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
@@ -93,9 +92,8 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if which == "last":
         return checkpoints, steps[-1]
     if which == "best":
-        with folder.epochs() as epochs:
-            best = best_epoch(epochs)
-        return checkpoints, best["step"] if best is not None else steps[-1]
+        best = best_step(read_rows(folder.epochs))
+        return checkpoints, best if best is not None else steps[-1]
     if not which.isdigit() or int(which) not in steps:
         raise UsageError(f"--checkpoint must be best, last or one of {', '.join(map(str, steps))}, got {which!r}")
     return checkpoints, int(which)

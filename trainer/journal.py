@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from trainer.folder import RunFolder, best_epoch
+from trainer.folder import RunFolder, best_step
 from trainer.input import DeviceBatch
+from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table, read_rows
 from trainer.progress import ProgressLine
 
 VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
@@ -33,15 +34,18 @@ class Journal:
     """
 
     def __init__(self, folder: RunFolder, progress: ProgressLine, step: int, steps_ahead: int):
-        self._steps, self._epochs = folder.steps(), folder.epochs()
+        self._folder = folder
+        self._steps, self._epochs = Table(folder.steps, STEP_COLUMNS), Table(folder.epochs, EPOCH_COLUMNS)
         self._steps.cut(step)
         self._epochs.cut(step)
         self._progress = progress
         self._steps_ahead = steps_ahead
         self._under_way: deque[_Step] = deque()
         self._recorded_at = time.perf_counter()
-        self.epochs_ended = sum(1 for _ in self._epochs.rows())
-        self._epoch_rows = [row for row in self._steps.rows() if row["epoch"] == self.epochs_ended]
+        self.epochs_ended = sum(1 for _ in read_rows(folder.epochs))
+        self._timed: list[dict[str, Any]] = []
+        self._compiling = True
+        self._epoch_rows = [row for row in read_rows(folder.steps) if row["epoch"] == self.epochs_ended]
 
     def __enter__(self) -> "Journal":
         return self
@@ -68,19 +72,20 @@ class Journal:
             step: Steps done.
             validation: What `trainer.metrics` says; empty without validation.
         """
-        rows, samples, seconds = self._epoch_rows, self._sum("samples"), self._sum("seconds")
+        rows = self._epoch_rows
+        samples, seconds = sum(row["samples"] for row in rows), sum(row["seconds"] for row in rows)
         row: dict[str, Any] = {
             "step": step,
             "epoch": self.epochs_ended,
             "train_loss": sum(row["loss"] * row["samples"] for row in rows) / samples,
             "train_accuracy": sum(row["accuracy"] * row["samples"] for row in rows) / samples,
-            "samples_per_s": samples / seconds,
-            "data_wait_share": self._sum("data_wait_s") / seconds,
+            "samples_per_s": _per_second(self._timed),
+            "data_wait_share": sum(row["data_wait_s"] for row in rows) / seconds,
             "seconds": seconds,
         }
         self._epochs.append(**row, **{name: validation.get(name) for name in VALIDATION_FIGURES})
         self.epochs_ended += 1
-        self._epoch_rows = []
+        self._epoch_rows, self._timed = [], []
         words = "epoch {epoch}: loss {train_loss:.4f}, accuracy {train_accuracy:.4f}"
         if validation:
             words += "; validation loss {loss:.4f}, top-1 {top1:.4f}, top-3 {top3:.4f}, MAP@3 {map3:.4f}"
@@ -89,8 +94,7 @@ class Journal:
 
     def best_step(self) -> int | None:
         """The checkpoint with the best validation so far; None without validation."""
-        best = best_epoch(self._epochs)
-        return best["step"] if best is not None else None
+        return best_step(read_rows(self._folder.epochs))
 
     def _record(self, started: _Step) -> None:
         figures = {name: float(np.asarray(value)) for name, value in jax.block_until_ready(started.figures).items()}
@@ -108,10 +112,16 @@ class Journal:
         self._recorded_at = now
         self._steps.append(**row)
         self._epoch_rows.append(row)
-        rate = self._sum("samples") / self._sum("seconds")
+        if self._compiling:
+            self._compiling = False  # the first step's time is mostly that of compiling it
+        else:
+            self._timed.append(row)
+        rate = _per_second(self._timed)
         self._progress.update(
             started.step, f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {rate:,.0f} samples/s"
         )
 
-    def _sum(self, column: str) -> float:
-        return sum(row[column] for row in self._epoch_rows)
+
+def _per_second(rows: list[dict[str, Any]]) -> float:
+    """Samples per second of steps and their waits; 0 where nothing was timed."""
+    return sum(row["samples"] for row in rows) / sum(row["seconds"] for row in rows) if rows else 0.0

@@ -30,9 +30,9 @@ class Table:
     """
 
     def __init__(self, path: Path, columns: Sequence[str]):
-        """Opens `path`.csv and `path`.jsonl, which are created if missing."""
+        """Opens `path`, a .jsonl file, and the .csv file beside it; they are created if missing."""
         assert columns[0] == "step"
-        self._paths = path.with_suffix(".csv"), path.with_suffix(".jsonl")
+        self._paths = path.with_suffix(".csv"), path
         self._columns = columns
         self._csv, self._jsonl = (open(name, "a", newline="", buffering=1) for name in self._paths)
         if self._csv.tell() == 0:
@@ -55,15 +55,16 @@ class Table:
         csv.writer(self._csv).writerow(["" if value is None else value for value in values])
         self._jsonl.write(json.dumps(dict(zip(self._columns, values, strict=True))) + "\n")
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """All rows from the first on."""
-        with open(self._paths[1]) as lines:
-            yield from map(json.loads, lines)
-
     def cut(self, step: int) -> None:
         """Removes rows after `step`, and a row that was being written when the process died."""
         _truncate(self._paths[0], 1, lambda line: int(line.split(b",", 1)[0]) <= step)
         _truncate(self._paths[1], 0, lambda line: json.loads(line)["step"] <= step)
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table's .jsonl file."""
+    with open(path) as lines:
+        yield from map(json.loads, lines)
 
 
 def _truncate(path: Path, header_lines: int, stays: Any) -> None:

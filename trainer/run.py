@@ -102,11 +102,10 @@ class Run:
         before, after = dict(_flat(self)), dict(_flat(now))
         if self.optimization.schedule == now.optimization.schedule == "constant":
             after["optimization.epochs"] = before["optimization.epochs"]
-        return [
-            f"{name} was {before.get(name)!r}, is {after.get(name)!r}"
-            for name in sorted(before | after)
-            if before.get(name) != after.get(name)
-        ]
+        differing = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
+        if len(differing) > 1 and "digest" in differing:
+            differing.remove("digest")  # it says only that another one differs
+        return [f"{name} was {before.get(name)!r}, is {after.get(name)!r}" for name in differing]
 
 
 def output_classes(classes: Sequence[str], pipeline: Pipeline) -> tuple[str, ...]:
