@@ -82,7 +82,7 @@ class PartWriter:
         of_part = np.append(indices, np.int32(NO_CLASS))  # NO_CLASS is -1 and so picks the last
         rows = rows._replace(class_index=of_part[rows.class_index])
         self._rows[source] += len(rows.key_id)
-        rejects = b"".join(orjson.dumps(reject) + b"\n" for reject in rows.rejects)
+        rejects = b"".join(orjson.dumps(list(reject)) + b"\n" for reject in rows.rejects)
         arrays = [np.ascontiguousarray(getattr(rows, name), dtype).view(np.uint8) for name, dtype in ARRAYS]
         pieces = [array.data for array in (*arrays, rows.records)] + [memoryview(rejects)]
         checksum = xxhash.xxh3_64()

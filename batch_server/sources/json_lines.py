@@ -7,15 +7,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 import xxhash
 
-from batch_server.sources import fields
-from batch_server.sources.lines import Block, Stream, parse_one_by_one, read_lines
+from batch_server.sources import fields, scan
+from batch_server.sources.lines import Stream
 from batch_server.sources.rows import UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP, Chunk, Position, Row, Rows
 from batch_server.sources.strokes import record_of
+from batch_server.sources.text import Layout, read_lines
 
 MADE_KEY_ID = 1 << 63
+
+_ALL_MEMBERS = sum(1 << f for f in (scan.WORD, scan.COUNTRY, scan.TIMESTAMP, scan.FLAG, scan.KEY_ID, scan.DRAWING))
+_COUNTRY_MEMBERS = 1 << scan.COUNTRY | 1 << scan.DRAWING
+_NO_COLUMNS = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,11 @@ class OfficialNdjson:
 
     def read(self, stream: Stream, start: Position) -> Iterator[Chunk]:
         """The rows from `start` on, where the stream stands."""
-        return read_lines(stream, start, self._parse)
+        return read_lines(stream, start, self.layout())
+
+    def layout(self) -> Layout:
+        """How a line is written."""
+        return Layout(_NO_COLUMNS, _ALL_MEMBERS, None, self.parse_line)
 
     def parse_line(self, line: bytes) -> Row:
         """Makes a row of one line; raises ValueError with the reason if it is malformed."""
@@ -46,9 +56,6 @@ class OfficialNdjson:
             fields.timestamp(values.get("timestamp")),
             record_of(_drawing(values)),
         )
-
-    def _parse(self, block: Block, first_line: int) -> Rows:
-        return parse_one_by_one(block, first_line, self.parse_line)
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,11 @@ class CountryLines:
 
     def read(self, stream: Stream, start: Position) -> Iterator[Chunk]:
         """The rows from `start` on, where the stream stands."""
-        return read_lines(stream, start, self._parse)
+        return read_lines(stream, start, self.layout())
+
+    def layout(self) -> Layout:
+        """How a line is written."""
+        return Layout(_NO_COLUMNS, _COUNTRY_MEMBERS, self.class_name, self.parse_line, self._with_key_ids)
 
     def parse_line(self, line: bytes) -> Row:
         """Makes a row of one line; raises ValueError with the reason if it is malformed."""
@@ -80,8 +91,12 @@ class CountryLines:
         key_id = made_key_id(self.class_name, country, record)
         return Row(self.class_name, key_id, country, UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP, record)
 
-    def _parse(self, block: Block, first_line: int) -> Rows:
-        return parse_one_by_one(block, first_line, self.parse_line)
+    def _with_key_ids(self, rows: Rows) -> Rows:
+        ends = rows.lengths.cumsum(dtype=np.int64)
+        known = zip(rows.country.tolist(), (ends - rows.lengths).tolist(), ends.tolist(), strict=True)
+        data = rows.records.tobytes()
+        made = [made_key_id(self.class_name, country, data[start:end]) for country, start, end in known]
+        return rows._replace(key_id=np.array(made, np.uint64))
 
 
 def made_key_id(class_name: str, country: int, record: bytes) -> int:

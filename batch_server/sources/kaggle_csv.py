@@ -8,14 +8,23 @@ the first three. The drawing is JSON in quotes. A row is one line: a newline in 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import orjson
 
-from batch_server.sources import fields
-from batch_server.sources.lines import Block, Stream, parse_one_by_one, read_lines
-from batch_server.sources.rows import Chunk, Position, Row, Rows
+from batch_server.sources import fields, scan
+from batch_server.sources.lines import Stream
+from batch_server.sources.rows import Chunk, Position, Row
 from batch_server.sources.strokes import record_of
+from batch_server.sources.text import Layout, read_lines
 
-COLUMNS = ("key_id", "drawing", "countrycode", "recognized", "timestamp", "word")
+COLUMNS = {
+    "key_id": scan.KEY_ID,
+    "drawing": scan.DRAWING,
+    "countrycode": scan.COUNTRY,
+    "recognized": scan.FLAG,
+    "timestamp": scan.TIMESTAMP,
+    "word": scan.WORD,
+}
 REQUIRED = ("key_id", "drawing")
 COLUMNS_LIMIT = 1000
 
@@ -45,7 +54,12 @@ class KaggleCsv:
 
     def read(self, stream: Stream, start: Position) -> Iterator[Chunk]:
         """The rows from `start` on, where the stream stands."""
-        return read_lines(stream, start, self._parse)
+        return read_lines(stream, start, self.layout())
+
+    def layout(self) -> Layout:
+        """How a line is written."""
+        columns = np.array([COLUMNS.get(name, scan.OTHER) for name in self.header], np.uint8)
+        return Layout(columns, 0, self.class_name, self.parse_line)
 
     def parse_line(self, line: bytes) -> Row:
         """Makes a row of one line; raises ValueError with the reason if it is malformed."""
@@ -59,9 +73,6 @@ class KaggleCsv:
             fields.timestamp(values.get("timestamp")),
             record_of(_drawing(values["drawing"])),
         )
-
-    def _parse(self, block: Block, first_line: int) -> Rows:
-        return parse_one_by_one(block, first_line, self.parse_line)
 
     def _class_of(self, values: dict[str, str]) -> str | None:
         return fields.class_name(values["word"]) if "word" in self.header else self.class_name

@@ -120,3 +120,28 @@ class RowsBuilder:
             list(classes),
             self.rejects,
         )
+
+
+def merged(some: Rows, others: Rows) -> Rows:
+    """Rows of different lines of one source, in the order of lines."""
+    classes = list(dict.fromkeys([*some.classes, *others.classes]))
+    # NO_CLASS is -1 and so picks the last.
+    of_others = np.array([*map(classes.index, others.classes), NO_CLASS], np.int32)
+    order = np.argsort(np.concatenate((some.line, others.line)), kind="stable")
+    lengths = np.concatenate((some.lengths, others.lengths))
+    data = np.concatenate((some.records, others.records)).data
+    ends = np.cumsum(lengths, dtype=np.int64)
+    bounds = list(zip((ends - lengths).tolist(), ends.tolist(), strict=True))
+    records = b"".join(data[slice(*bounds[index])] for index in order.tolist())
+    return Rows(
+        np.concatenate((some.key_id, others.key_id))[order],
+        np.concatenate((some.class_index, of_others[others.class_index]))[order],
+        np.concatenate((some.country, others.country))[order],
+        np.concatenate((some.recognized, others.recognized))[order],
+        np.concatenate((some.timestamp, others.timestamp))[order],
+        np.concatenate((some.line, others.line))[order],
+        lengths[order],
+        np.frombuffer(records, np.uint8),
+        classes,
+        sorted([*some.rejects, *others.rejects]),
+    )

@@ -45,18 +45,19 @@ def record_of(drawing: object) -> bytes:
 def _simplified(drawing: list[list[list[object]]]) -> bytes:
     for number, stroke in enumerate(drawing, 1):
         for values in stroke:
-            for value in values:
-                if type(value) is not int or not 0 <= value <= 255:
-                    raise ValueError(f"a coordinate is a whole number in 0..255, got {shown(value)} in stroke {number}")
+            # A comparison of types, since True is an integer to Python.
+            if {*map(type, values)} != {int} or min(values) < 0 or max(values) > 255:  # type: ignore[type-var, operator]
+                wrong = next(value for value in values if type(value) is not int or not 0 <= value <= 255)
+                raise ValueError(f"a coordinate is a whole number in 0..255, got {shown(wrong)} in stroke {number}")
     return pack(drawing)  # type: ignore[arg-type]
 
 
 def _raw(drawing: list[list[list[object]]]) -> bytes:
     for number, stroke in enumerate(drawing, 1):
         for values in stroke:
-            for value in values:
-                if type(value) is not int and type(value) is not float:
-                    raise ValueError(f"a raw stroke holds numbers, got {shown(value)} in stroke {number}")
+            if not {*map(type, values)} <= {int, float}:
+                wrong = next(value for value in values if type(value) not in (int, float))
+                raise ValueError(f"a raw stroke holds numbers, got {shown(wrong)} in stroke {number}")
     xs = np.concatenate([np.array(x, np.float64) for x, _, _ in drawing])
     ys = np.concatenate([np.array(y, np.float64) for _, y, _ in drawing])
     ends = np.cumsum([len(x) for x, _, _ in drawing], dtype=np.int64)
