@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-SMOOTHED_STEPS = 50
+SMOOTHED_SHARE = 0.02  # of the steps
 
 
 def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[str, Any]]) -> None:
@@ -25,7 +25,7 @@ def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[
     at = np.array([row["step"] for row in steps])
     loss = np.array([row["loss"] for row in steps])
     left.plot(at, loss, color="tab:blue", alpha=0.25, linewidth=0.7)
-    window = min(SMOOTHED_STEPS, len(loss))
+    window = round(SMOOTHED_SHARE * len(loss))
     if window > 1:
         smooth = np.convolve(loss, np.full(window, 1 / window), "valid")
         left.plot(at[window - 1 :], smooth, color="tab:blue", label=f"training, mean of {window} steps")
@@ -36,7 +36,7 @@ def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[
     right.plot(*_series(epochs, "train_accuracy"), "o-", color="tab:blue", label="training, top-1")
     for name, label, colour in (("top1", "top-1", "orange"), ("map3", "MAP@3", "green"), ("top3", "top-3", "red")):
         right.plot(*_series(validated, name), "o-", color=f"tab:{colour}", label=f"validation, {label}")
-    right.set(title="accuracy", xlabel="step", ylim=(None, 1))
+    right.set(title="accuracy", xlabel="step", ylim=(None, 1.02))
 
     for axes in (left, right):
         axes.grid(alpha=0.3)

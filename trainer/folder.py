@@ -61,6 +61,7 @@ class RunFolder:
         """Creates the folder and writes what people and programs may want to read about the run."""
         self.path.mkdir(parents=True, exist_ok=True)
         _write_json(self._config, run.to_json())
+        run.pipeline_file.save(self.path / "pipeline.json")
         (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
 
 

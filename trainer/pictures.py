@@ -39,6 +39,8 @@ def draw_guesses(path: Path, samples: Sequence[Guessed], render: Render) -> None
     for axes, sample in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, samples, strict=False):
         first, *others = sample.guesses
         colour = "black" if sample.truth is None else "tab:green" if sample.truth == first else "tab:red"
+        if sample.truth not in (None, first):
+            others = [*others, f"(is {sample.truth})"]
         axes.imshow(_on_white(sample.image, render), cmap="gray", vmin=0, vmax=255)
         axes.set_title(first, fontsize=10, color=colour, weight="bold")
         axes.set_xlabel("\n".join(others), fontsize=7, color="gray")

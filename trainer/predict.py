@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import inkstream
 from inkstream.command_line import EXIT_DONE
 from trainer.devices import choose_devices
@@ -60,6 +62,8 @@ def predict(request: PredictRequest) -> int:
         resolved = client.resolve(pipeline)
         names = trained.run.classes
         identity = {"run": trained.run.to_json(), "step": trained.step, "digest": resolved.digest}
+        # Pictures are taken evenly from the whole dataset, in which a class's drawings often stand together.
+        shown = np.linspace(0, resolved.samples - 1, PICTURES if request.pictures else 0).round().astype(int)
         guessed: list[Guessed] = []
         with (
             Submission(request.out, identity) as submission,
@@ -79,10 +83,11 @@ def predict(request: PredictRequest) -> int:
                 real = batch.host["key_id"] != 0  # key id 0 is padding; a blank row is a sample and gets its guesses
                 guesses = [[names[output] for output in row] for row in rows["guesses"][real]]
                 submission.append(batch.host["key_id"][real], [words(row) for row in guesses])
-                if request.pictures is not None and len(guessed) < PICTURES:
-                    labels = batch.host["label"][real]
-                    truths = [resolved.classes[label] if label >= 0 else None for label in labels]
-                    guessed += map(Guessed, batch.host["image"][real], guesses, truths)
+                for row in shown - batch.host.step * pipeline.batch_size:
+                    if 0 <= row < len(guesses):
+                        label = batch.host["label"][row]
+                        truth = resolved.classes[label] if label >= 0 else None
+                        guessed.append(Guessed(batch.host["image"][row], guesses[row], truth))
                 progress.update(submission.rows, "predicting")
             if stop.exit_code is not None:
                 progress.say(
@@ -92,5 +97,5 @@ def predict(request: PredictRequest) -> int:
             submission.finish()
     print(f"{resolved.samples:,} predictions are in {request.out}", flush=True)
     if request.pictures is not None:
-        draw_guesses(request.pictures, guessed[:PICTURES], trained.run.pipeline.render)
+        draw_guesses(request.pictures, guessed, trained.run.pipeline.render)
     return EXIT_DONE

@@ -12,7 +12,8 @@ import numpy as np
 
 import inkstream
 from inkstream.command_line import Failure, UsageError
-from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
+from inkstream.pipeline import Augment, Filter, Pipeline
+from inkstream.pipeline_file import PipelineFile, pipeline_from
 from trainer.models import MODELS
 from trainer.settings import NORMALIZATIONS, ModelSettings, Optimization
 from trainer.steps import Pixels
@@ -68,6 +69,11 @@ class Run:
         """How pixels become numbers."""
         return Pixels(*NORMALIZATIONS[self.model.normalize].for_channels(self.pipeline.render.channels))
 
+    @property
+    def pipeline_file(self) -> PipelineFile:
+        """From which any batch of the run can be drawn again."""
+        return PipelineFile(self.pipeline, self.fingerprint, self.renderer_version)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {"format": FORMAT, **dataclasses.asdict(self), "pixels": self.pixels._asdict()}
@@ -86,7 +92,7 @@ class Run:
         return cls(
             model=ModelSettings(**record["model"]),
             optimization=Optimization(**record["optimization"]),
-            pipeline=_pipeline(record["pipeline"]),
+            pipeline=pipeline_from(record["pipeline"]),
             digest=record["digest"],
             fingerprint=record["fingerprint"],
             renderer_version=record["renderer_version"],
@@ -152,17 +158,3 @@ def _leaves(prefix: str, tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _leaves(f"{prefix}{name}.", value)
         else:
             yield prefix + name, value
-
-
-def _pipeline(record: dict[str, Any]) -> Pipeline:
-    augment, only = record["augment"], record["filter"]
-    if augment is not None and augment["erase"] is not None:
-        augment = augment | {"erase": Erase(**augment["erase"])}
-    return Pipeline(
-        **record
-        | {
-            "render": Render(**record["render"]),
-            "augment": Augment(**augment) if augment is not None else None,
-            "filter": Filter(**only) if only is not None else None,
-        }
-    )

@@ -59,7 +59,7 @@ class PipelineFile:
         """
         try:
             members = json.loads(Path(path).read_text(encoding="utf-8"))
-            loaded = cls(_pipeline(members["pipeline"]), members["fingerprint"], members["renderer_version"])
+            loaded = cls(pipeline_from(members["pipeline"]), members["fingerprint"], members["renderer_version"])
             saved = members["digest"]
         except InvalidPipeline as error:
             raise InvalidRequest(f"{path} holds settings that make no sense: {error}") from error
@@ -73,7 +73,7 @@ class PipelineFile:
         return loaded
 
 
-def _pipeline(members: dict[str, Any]) -> Pipeline:
+def pipeline_from(members: dict[str, Any]) -> Pipeline:
     """The inverse of `asdict`; a name that a dataclass does not have is a TypeError."""
     render, augment, only = (members.get(name) for name in ("render", "augment", "filter"))
     if augment and augment.get("erase"):
