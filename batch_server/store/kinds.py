@@ -24,10 +24,7 @@ class Kind(NamedTuple):
 
 _DRAWING = 0
 
-KINDS = {
-    kind.name: kind
-    for kind in (Kind("drawing", _DRAWING, ("label", "key_id", "country", "recognized", "timestamp")),)
-}  # fmt: skip
+KINDS = {"drawing": Kind("drawing", _DRAWING, ("label", "key_id", "country", "recognized", "timestamp"))}
 
 
 @njit(cache=True, nogil=True)

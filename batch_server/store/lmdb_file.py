@@ -21,7 +21,7 @@ from batch_server.store.errors import UnreadableDataset, UnwritableDataset
 # py-lmdb refuses to open a file twice at a time within a process.
 _OPENING = threading.Lock()
 
-# The map grows with what is written, and without a sparse tail: no reader sees a file larger than its contents.
+# The map grows with what is written.
 _FIRST_MAP_BYTES = 16 << 20
 # Room that a transaction needs beside its values: branch and leaf pages, the free list.
 _SLACK_BYTES = 4 << 20
@@ -96,6 +96,7 @@ class LmdbFile:
                 subdir=False,
                 lock=False,  # one writer, and readers come when it is finished
                 sync=False,  # once, at the end: an unfinished file is of no use after a crash
+                mode=0o644,
                 max_dbs=len(databases),
                 map_size=_FIRST_MAP_BYTES,
             )
