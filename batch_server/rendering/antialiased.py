@@ -8,15 +8,38 @@ import numpy.typing as npt
 from batch_server.drawing.record import is_well_formed
 from batch_server.randomness import operation
 from batch_server.rendering.affine import Canvas
-from batch_server.rendering.compiled import kernel, source_digest
+from batch_server.rendering.compiled import kernel, piece, source_digest
 from batch_server.rendering.encodings import draw_colours, draw_coverage
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
-from batch_server.rendering.placing import place_strokes, room_for
-from batch_server.rendering.planes import empty_planes, fill, write_window
+from batch_server.rendering.placing import Placed, place_strokes, room_for
+from batch_server.rendering.planes import Pixels, empty_planes, fill, write_window
 from batch_server.rendering.sample import Sample, between, stream
 from batch_server.rendering.settings import GRAY, THIRDS, Settings
 
 LINE_WIDTH = operation("line_width")
+
+COVERAGE_ENCODINGS = (GRAY, THIRDS)
+
+
+@piece
+def _draw_picture(
+    record: npt.NDArray[np.uint8], sample: Sample, settings: Settings, placed: Placed, planes: Pixels, picture: Pixels
+) -> None:
+    """Draws one record; `placed` and `planes` are room to work in."""
+    size_px, side_px = settings.size_px, settings.side_px
+    # The outermost coordinates lie half a line from the edge, so that no ink is cut.
+    step_px = (side_px - settings.line_width_px) / 255.0
+    canvas = Canvas(side_px, settings.line_width_px * 0.5, step_px)
+    strokes = place_strokes(record, sample, settings.points, canvas, placed)
+    factor = between(stream(sample, LINE_WIDTH), 0, settings.line_width_low, settings.line_width_high)
+    width_px = settings.line_width_px * factor
+    if settings.encoding in COVERAGE_ENCODINGS:
+        draw_coverage(planes, placed, strokes, width_px, settings.ink, settings.paper)
+    else:
+        draw_colours(planes, placed, strokes, width_px, settings.ink, settings.paper)
+    top, left = window_origin(sample, side_px, size_px)
+    write_window(planes, top, left, size_px, picture)
+    erase_rectangle(picture, size_px, sample, settings.erasing, settings.paper)
 
 
 def _compile(source: int) -> Callable[..., int]:
@@ -43,34 +66,21 @@ def _compile(source: int) -> Callable[..., int]:
         assert source >= 0  # closed over, so that the cache notices edits of other files
         size_px, side_px = settings.size_px, settings.side_px
         channels = pictures.shape[1] // (size_px * size_px)
-        is_coverage = settings.encoding == GRAY or settings.encoding == THIRDS
-        planes = empty_planes(channels if is_coverage else channels + 1, side_px)
+        # `order` and `rainbow` need one more plane, to draw each stroke on.
+        planes = empty_planes(channels if settings.encoding in COVERAGE_ENCODINGS else channels + 1, side_px)
         longest = 0
         for row in range(len(key_ids)):
             longest = max(longest, offsets[row + 1] - offsets[row])
         placed = room_for(longest)
-        half_width_px = settings.line_width_px * 0.5
-        canvas = Canvas(side_px, half_width_px, (side_px - settings.line_width_px) / 255.0)
-
         for row in range(len(key_ids)):
-            picture = pictures[row]
-            if offsets[row] == offsets[row + 1]:
-                fill(picture, settings.paper)
-                continue
-            if not is_well_formed(data, offsets[row], offsets[row + 1]):
-                return row
-            sample = Sample(settings.seed, settings.epoch, key_ids[row])
-            record = data[offsets[row] : offsets[row + 1]]
-            strokes = place_strokes(record, sample, settings.points, canvas, placed)
-            factor = between(stream(sample, LINE_WIDTH), 0, settings.line_width_low, settings.line_width_high)
-            width_px = settings.line_width_px * factor
-            if is_coverage:
-                draw_coverage(planes, placed, strokes, width_px, settings.ink, settings.paper)
+            start, end = offsets[row], offsets[row + 1]
+            if start == end:
+                fill(pictures[row], settings.paper)
+            elif is_well_formed(data, start, end):
+                sample = Sample(settings.seed, settings.epoch, key_ids[row])
+                _draw_picture(data[start:end], sample, settings, placed, planes, pictures[row])
             else:
-                draw_colours(planes, placed, strokes, width_px, settings.ink, settings.paper)
-            top, left = window_origin(sample, side_px, size_px)
-            write_window(planes, top, left, size_px, picture)
-            erase_rectangle(picture, size_px, sample, settings.erasing, settings.paper)
+                return row
         return -1
 
     return draw_chunk

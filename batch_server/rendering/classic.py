@@ -98,7 +98,7 @@ def _colour(stroke: int, strokes: int, settings: Settings) -> tuple[int, int, in
         second = ink if stroke < shown_strokes(strokes, 1, 3) else paper
         return first, second, ink
     hue = stroke_hue(stroke, strokes)
-    return np.int64(CLASSIC_RGB[hue, 0]), np.int64(CLASSIC_RGB[hue, 1]), np.int64(CLASSIC_RGB[hue, 2])
+    return int(CLASSIC_RGB[hue, 0]), int(CLASSIC_RGB[hue, 1]), int(CLASSIC_RGB[hue, 2])
 
 
 def _compile(source: int) -> tuple[Any, Any]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from batch_server.randomness import below, operation
+from batch_server.randomness import operation
 from batch_server.rendering.compiled import piece
 from batch_server.rendering.planes import fill
-from batch_server.rendering.sample import Sample, between, happens, stream
+from batch_server.rendering.sample import Sample, between, choice, happens, stream
 from inkstream.pipeline import FILLS
 
 CROP = operation("crop")
@@ -38,11 +38,11 @@ def canvas_side_px(size_px: int, crop: float) -> int:
 
 
 @piece
-def window_origin(sample: Sample, side_px: int, size_px: int) -> tuple[int, int]:
+def window_origin(sample: Sample, side_px: int, size_px: int) -> tuple[np.int64, np.int64]:
     """Row and column of a sample's random window of `size_px` on a canvas of `side_px`."""
     key = stream(sample, CROP)
-    places = np.uint64(side_px - size_px + 1)
-    return np.int64(below(key, np.uint64(0), places)), np.int64(below(key, np.uint64(1), places))
+    places = side_px - size_px + 1
+    return choice(key, 0, places), choice(key, 1, places)
 
 
 @piece
@@ -61,11 +61,11 @@ def erase_rectangle(picture: npt.NDArray[np.uint8], size_px: int, sample: Sample
     key = stream(sample, ERASE)
     if not happens(key, 0, erasing.probability):
         return
-    value = paper
+    value = np.int64(paper)
     if erasing.fill == FILL_VALUE:
-        value = erasing.value
+        value = np.int64(erasing.value)
     elif erasing.fill == FILL_RANDOM:
-        value = np.int64(below(key, np.uint64(1), np.uint64(256)))
+        value = choice(key, 1, 256)
     channels = len(picture) // (size_px * size_px)
     for attempt in range(ERASE_ATTEMPTS):
         index = 2 + 4 * attempt
@@ -74,8 +74,8 @@ def erase_rectangle(picture: npt.NDArray[np.uint8], size_px: int, sample: Sample
         height = max(int(np.sqrt(area * aspect) + 0.5), 1)
         width = max(int(np.sqrt(area / aspect) + 0.5), 1)
         if height <= size_px and width <= size_px:
-            top = np.int64(below(key, np.uint64(index + 2), np.uint64(size_px - height + 1)))
-            left = np.int64(below(key, np.uint64(index + 3), np.uint64(size_px - width + 1)))
+            top = choice(key, index + 2, size_px - height + 1)
+            left = choice(key, index + 3, size_px - width + 1)
             for y in range(top, top + height):
                 start = (y * size_px + left) * channels
                 fill(picture[start : start + width * channels], value)

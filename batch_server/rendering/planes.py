@@ -17,7 +17,7 @@ def empty_planes(channels: int, side_px: int) -> Pixels:
 
 
 @piece
-def fill(values: Pixels, value: int) -> None:
+def fill(values: Pixels, value: int | np.int64) -> None:
     """Sets all values of an array of one dimension."""
     for i in range(len(values)):
         values[i] = value

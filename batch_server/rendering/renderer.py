@@ -1,6 +1,6 @@
 """`draw`: packed records in, pictures out, in the style that the pipeline asks for."""
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from inkstream.pipeline import Augment, Render
 
 # Raised by one with any change of pixels: runs name the version that drew them, and clients refuse another.
 RENDERER_VERSION = 1
+
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class PackedRecords(Protocol):
@@ -73,7 +75,7 @@ def draw(
         raise ValueError(f"the record of row {bad_row} (key id {key_ids[bad_row]}) is not a well-formed drawing")
 
 
-def _read_only(array: npt.NDArray[np.generic], dtype: type[np.generic]) -> npt.NDArray[np.generic]:
+def _read_only(array: npt.NDArray[Scalar], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
     """The array as kernels are compiled for it: one type, whether it comes from a file's pages or from memory."""
     view = np.require(array, dtype, ("C", "A")).view()
     view.flags.writeable = False

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from batch_server.randomness import stream_key, uniform
+from batch_server.randomness import below, stream_key, uniform
 from batch_server.rendering.compiled import piece
 
 
@@ -36,3 +36,9 @@ def between(key: np.uint64, index: int, low: float, high: float) -> float:
 def happens(key: np.uint64, index: int, probability: float) -> bool:
     """Whether an event of this probability happens, by the `index`-th number of a stream: 0 never, 1 always."""
     return uniform(key, np.uint64(index)) < probability
+
+
+@piece
+def choice(key: np.uint64, index: int, choices: int) -> np.int64:
+    """The `index`-th number of a stream, uniform in 0..choices - 1, for fewer than 2**32 choices."""
+    return np.int64(below(key, np.uint64(index), np.uint64(choices)))

@@ -95,7 +95,7 @@ def _pictures() -> Iterator[npt.NDArray[np.uint8]]:
 def _drawing(index: int) -> list[Stroke]:
     """A drawing of `index + 1` strokes, wandering, of 1 to 12 points; the last drawing has more strokes than hues."""
     strokes = index + 1 if index + 1 < DRAWINGS else 200
-    drawing = []
+    drawing: list[Stroke] = []
     for stroke in range(strokes):
         numbers = [int(bits(np.uint64(index), np.uint64(100 * stroke + i))) for i in range(26)]
         xs, ys = [numbers[0] % 256], [numbers[1] % 256]
