@@ -7,6 +7,7 @@ from typing import Any
 import lmdb
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +80,18 @@ def test_a_record_in_the_wrong_place_is_rotten(path: Path, tmp_path: Path) -> No
     data[checksums : checksums + 4] = data[checksums + 4 : checksums + 8]
     (tmp_path / "moved.lmdb").write_bytes(data)
     assert Dataset.open(tmp_path / "moved.lmdb").records(np.array([1024])).rotten.tolist() == [True]
+
+
+def test_a_malformed_record_is_rotten_even_if_its_checksum_matches(path: Path, tmp_path: Path) -> None:
+    """A kernel trusts the lengths in a record."""
+    start, _ = places(path, "records")[1]
+    data = bytearray(path.read_bytes())
+    first, second = (start + 4 * (2 * len(LAST_PAGE) + 1) + offset for offset in np.frombuffer(data, "<u4", 2, start))
+    data[first] = 100  # strokes
+    checksum = start + 4 * (len(LAST_PAGE) + 1)
+    data[checksum : checksum + 4] = xxhash.xxh32_intdigest(data[first:second], 1024).to_bytes(4, "little")
+    (tmp_path / "malformed.lmdb").write_bytes(data)
+    assert Dataset.open(tmp_path / "malformed.lmdb").records(np.array([1024, 1025])).rotten.tolist() == [True, False]
 
 
 def test_zeroed_pages_are_rotten(path: Path, tmp_path: Path) -> None:
