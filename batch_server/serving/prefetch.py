@@ -156,12 +156,8 @@ class Prefetch:
             while job and self._has_room(job):
                 self._start(job)
                 job = next(coming, None)
-            first = self._first()
-            yield first.made.result()
-            with self._lock:
-                if first in self._ahead:
-                    self._ahead.popleft()
-            first.release()
+            yield self._first().made.result()
+            self._drop_first()
 
     def close(self) -> None:
         """Gives everything up, from any thread; a handler that waits here goes on."""
@@ -177,6 +173,13 @@ class Prefetch:
             if self._closed:
                 raise CancelledError
             return self._ahead[0]
+
+    def _drop_first(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            sent = self._ahead.popleft()
+        sent.release()
 
     def _has_room(self, job: Job) -> bool:
         """Takes the bytes for a job; waits for them only where nothing else is under way."""

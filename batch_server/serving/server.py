@@ -78,19 +78,26 @@ class BatchServer:
     Args:
         settings: What it is told.
 
+    Attributes:
+        address: HOST:PORT, with the port that was picked.
+        catalog: Its datasets.
+        admission: Its streams.
+        budget: Its memory for chunks.
+
     Raises:
         Failure: The address cannot be listened on.
     """
 
     def __init__(self, settings: ServerSettings):
-        self._catalog = Catalog(settings.data)
-        self._catalog.look()
-        self._watch = CatalogWatch(self._catalog)
-        self._admission = Admission(settings.max_streams)
+        self.catalog = Catalog(settings.data)
+        self.catalog.look()
+        self._watch = CatalogWatch(self.catalog)
+        self.admission = Admission(settings.max_streams)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
-        budget = ByteBudget(settings.memory_bytes)
-        calls = CallLimit(_MAX_CALLS)
-        service = BatchService(self._catalog, self._admission, calls, self._pool, budget, self_test_digest())
+        self.budget = ByteBudget(settings.memory_bytes)
+        service = BatchService(
+            self.catalog, self.admission, CallLimit(_MAX_CALLS), self._pool, self.budget, self_test_digest()
+        )
         self._warm_up()
         # A health check that watches holds no thread.
         self._health = health.HealthServicer(experimental_non_blocking=True)
@@ -125,16 +132,16 @@ class BatchServer:
             Whether every range has ended by itself.
         """
         self._health.enter_graceful_shutdown()
-        self._admission.drain()
-        _LOG.info("draining: %d streams are open", self._admission.streams)
+        self.admission.drain()
+        _LOG.info("draining: %d streams are open", self.admission.streams)
         begun = time.monotonic()
         while not hurry.is_set():
             passed_s = time.monotonic() - begun
-            empty = self._admission.streams == 0
+            empty = self.admission.streams == 0
             if passed_s >= (delay_s if empty else max(delay_s, grace_s)):
                 break
             hurry.wait(0.05)
-        complete = self._admission.streams == 0
+        complete = self.admission.streams == 0
         self.stop()
         return complete
 
@@ -154,8 +161,8 @@ class BatchServer:
 
     def _warm_up(self) -> None:
         """Draws one row, so that the kernels are compiled before a client waits for them."""
-        for name in self._catalog.names():
-            dataset = self._catalog.by_name(name).dataset
+        for name in self.catalog.names():
+            dataset = self.catalog.by_name(name).dataset
             pipeline = Pipeline(dataset=name, batch_size=1, render=Render(size=8))
             try:
                 maker = BatchMaker(dataset, pipeline)
