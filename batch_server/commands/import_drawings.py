@@ -89,7 +89,8 @@ def _print(summary: Summary, dataset: Path) -> None:
         print(f"rejected: {summary.rejected - FIRST_REJECTS:,} more", file=sys.stderr)
     if not summary.samples:
         return
-    print(f"{dataset}: {summary.samples:,} drawings in {summary.classes:,} classes")
+    classes = f"in {summary.classes:,} classes" if summary.classes else "without classes"
+    print(f"{dataset}: {summary.samples:,} drawings {classes}")
     print(f"rejected: {summary.rejected:,}" + _listed(summary.rejected, dataset, "--rejects"))
     print(f"duplicates: {summary.duplicates:,}" + _listed(summary.duplicates, dataset, "--duplicates"))
     print(f"fingerprint: {summary.fingerprint}")

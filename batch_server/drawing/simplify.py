@@ -15,9 +15,11 @@ SIDE = 255.0
 SPACING_PX = 1.0
 EPSILON_PX = 2.0
 COORDINATE_LIMIT = 1e6
-# Bounds the memory and the time that one drawing can ask for: the Ramer-Douglas-Peucker algorithm takes quadratic time
-# on the worst strokes. The longest of 8,513 real drawings has 31,870 px of ink, the median 945.
+# Bound the memory and the time that one drawing can ask for: Ramer-Douglas-Peucker takes quadratic time on
+# the worst strokes, which a hostile file may hold. The longest of 8,513 real drawings has 31,870 px of ink, the median
+# 945; their worst stroke takes 277,965 distances.
 INK_LIMIT_PX = float(1 << 17)
+DISTANCES_LIMIT = 1 << 27
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +36,8 @@ def simplify(xs: Array, ys: Array, ends: npt.NDArray[np.int64]) -> list[tuple[by
         For each stroke its x and its y, a byte each, in 0..255; at least two points.
 
     Raises:
-        ValueError: A coordinate is not finite or beyond the limit, or the drawing has more ink than INK_LIMIT_PX.
+        ValueError: A coordinate is not finite or beyond the limit, the drawing has more ink than INK_LIMIT_PX, or a
+            stroke takes more than DISTANCES_LIMIT distances.
     """
     for values in (xs, ys):
         if not np.all(np.abs(values) <= COORDINATE_LIMIT):
@@ -50,6 +53,8 @@ def simplify(xs: Array, ys: Array, ends: npt.NDArray[np.int64]) -> list[tuple[by
     start = 0
     for end in ends.tolist():
         points = _simplify_stroke(x[start:end], y[start:end])
+        if not points.size:
+            raise ValueError(f"a raw stroke is simplified in at most {DISTANCES_LIMIT:,} steps: this one is a tangle")
         strokes.append((points[0].tobytes(), points[1].tobytes()))
         start = end
     return strokes
@@ -73,7 +78,7 @@ def _ink(x, y, ends):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _simplify_stroke(x, y):  # type: ignore[no-untyped-def]
-    """Resamples one scaled stroke, drops points and rounds: uint8 `[2, points]`, at least two points."""
+    """Resamples one scaled stroke, drops points and rounds: uint8 `[2, points]`, at least two points or none at all."""
     if len(x) == 1:
         dot = np.empty((2, 2), np.uint8)
         dot[0, :] = _round(x[0])
@@ -119,7 +124,10 @@ def _resample(x, y):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _ramer_douglas_peucker(x, y):  # type: ignore[no-untyped-def]
-    """Which points to keep: both ends, and between two kept ones the farthest if it is beyond EPSILON_PX."""
+    """Which points to keep: both ends, and between two kept ones the farthest if it is beyond EPSILON_PX.
+
+    None at all if that takes more than DISTANCES_LIMIT distances.
+    """
     kept = np.zeros(len(x), np.bool_)
     kept[0] = True
     kept[len(x) - 1] = True
@@ -128,9 +136,13 @@ def _ramer_douglas_peucker(x, y):  # type: ignore[no-untyped-def]
     last_of = np.empty(len(x), np.int64)
     first_of[0], last_of[0] = 0, len(x) - 1
     pending = 1
+    distances = 0
     while pending:
         pending -= 1
         first, last = first_of[pending], last_of[pending]
+        distances += last - first
+        if distances > DISTANCES_LIMIT:
+            return np.zeros(len(x), np.bool_)
         farthest, distance = first, 0.0
         chord_x, chord_y = x[last] - x[first], y[last] - y[first]
         chord = _distance(chord_x, chord_y)

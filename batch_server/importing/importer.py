@@ -9,6 +9,7 @@ from batch_server.importing.plan import make_plan
 from batch_server.importing.reading import Progress, read_sources
 from batch_server.importing.staging import Staging, folder_of
 from batch_server.importing.writing import PartsMerger, Summary
+from batch_server.sources import fields
 from batch_server.sources.walk import find_sources
 
 
@@ -57,6 +58,11 @@ def import_drawings(
     """
     if target.suffix != ".lmdb" or not target.stem:
         raise ImportRefused(f"--dataset is a file name that ends in .lmdb, got {target}")
+    if class_name is not None:
+        try:
+            fields.class_name(class_name)
+        except ValueError as error:
+            raise ImportRefused(f"--class: {error}") from None
     if missing := [str(path) for path in paths if not path.exists()]:
         raise ImportRefused(f"no such file or folder: {', '.join(missing)}")
     if target.exists() and not replace and not folder_of(target).exists():

@@ -50,7 +50,10 @@ def find_sources(paths: Sequence[Path], class_name: str | None, passed_over: Seq
     with Opener() as opener:
         for path in paths:
             for file in _files(path, aside, ()):
-                yield from _sources_in(file, class_name, opener)
+                try:
+                    yield from _sources_in(file, class_name, opener)
+                except OSError as error:  # a failed read does not name its file
+                    raise OSError(error.errno, error.strerror or str(error), str(file)) from error
 
 
 def _files(path: Path, aside: set[Path], above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
