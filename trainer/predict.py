@@ -63,7 +63,7 @@ def predict(request: PredictRequest) -> int:
         names = trained.run.classes
         identity = {"run": trained.run.to_json(), "step": trained.step, "digest": resolved.digest}
         # Pictures are taken evenly from the whole dataset, in which a class's drawings often stand together.
-        shown = np.linspace(0, resolved.samples - 1, PICTURES if request.pictures else 0).round().astype(int)
+        shown = np.unique(np.linspace(0, resolved.samples - 1, PICTURES if request.pictures else 0).astype(int))
         guessed: list[Guessed] = []
         with (
             Submission(request.out, identity) as submission,
@@ -96,6 +96,6 @@ def predict(request: PredictRequest) -> int:
                 return stop.exit_code
             submission.finish()
     print(f"{resolved.samples:,} predictions are in {request.out}", flush=True)
-    if request.pictures is not None:
+    if request.pictures is not None and guessed:
         draw_guesses(request.pictures, guessed, trained.run.pipeline.render)
     return EXIT_DONE
