@@ -96,11 +96,12 @@ class FakeServer:
         self.faults: deque[Fault] = deque()
         self.always: Fault | None = None
         self.change_messages: Callable[[list[bytes]], list[bytes]] = lambda messages: messages
+        self.change_resolved: Callable[[pb.ResolvePipelineResponse], Any] = lambda response: None
         self.rotten_key_ids: set[int] = set()
         self.renderer = pb.Renderer(version=3, self_test_digest="5e1f")
         self.fingerprint = "f1"
         self.stalled = threading.Event()
-        self.released = threading.Event()
+        self._released: list[threading.Event] = []
         self.server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
         unary = {
             "ListDatasets": (self.list_datasets, pb.ListDatasetsRequest),
@@ -124,14 +125,17 @@ class FakeServer:
         self.server.start()
 
     def stop(self) -> None:
-        self.released.set()
+        for event in self._released:
+            event.set()
         self.server.stop(0).wait(10)
 
     def stall(self, request: pb.StreamBatchesRequest, context: grpc.ServicerContext) -> None:
-        """A fault: holds the call until the test or the client lets go."""
-        context.add_callback(self.released.set)
+        """A fault: holds the call until it is cancelled or the server stops."""
+        released = threading.Event()
+        self._released.append(released)
+        context.add_callback(released.set)
         self.stalled.set()
-        self.released.wait(60)
+        released.wait(60)
 
     @staticmethod
     def refuse(
@@ -201,7 +205,7 @@ class FakeServer:
         shapes = {"image": [rows, size, size, channels], "label": [rows], "key_id": [rows], "mask": [rows]}
         samples = self.samples // rows * rows if pipeline.remainder == "drop" else self.samples
         paper = pipeline.render.paper_pixel
-        return pb.ResolvePipelineResponse(
+        response = pb.ResolvePipelineResponse(
             pipeline=messages.to_message(pipeline),
             digest=self._digest(pipeline),
             fingerprint=self.fingerprint,
@@ -214,6 +218,8 @@ class FakeServer:
             ],
             classes=CLASSES,
         )
+        self.change_resolved(response)
+        return response
 
     def stream_batches(self, request: pb.StreamBatchesRequest, context: Any) -> Iterator[bytes]:
         self.requests.append(request)
