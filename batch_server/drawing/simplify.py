@@ -2,9 +2,11 @@
 
 The dataset's README names the steps: align the drawing to the top left corner, scale it so that its larger side is 255,
 resample every stroke with a point at each pixel of its length, then drop points by the Ramer-Douglas-Peucker algorithm
-with epsilon 2.0. What it leaves open follows from drawings that are published in both forms: coordinates are rounded to
-the nearest integer at the very end, and a stroke of one point becomes two equal points. 97.8 % of their strokes then
-equal the published ones to the last point; 99.6 % have as many points as those, 99.9 % of which differ by at most 1.
+with epsilon 2.0. What it leaves open follows from drawings that are published in both forms: a point's distance is that
+to the line through both ends, not to the piece between them (so that a stroke to and fro loses its far end): 97.9 % of
+the strokes then equal the published ones to the last point, else 73 %. Coordinates are rounded to the nearest integer
+at the very end, and a stroke of one point becomes two equal points. 99.7 % of the strokes have as many points as the
+published ones, 99.9 % of which differ by at most 1.
 """
 
 import numpy as np
@@ -44,8 +46,8 @@ def simplify(xs: Array, ys: Array, ends: npt.NDArray[np.int64]) -> list[tuple[by
             raise ValueError(f"a raw coordinate is a number within {COORDINATE_LIMIT:,.0f} of 0")
     x, y = _align(xs), _align(ys)
     extent = max(x.max(), y.max())
-    scale = SIDE / extent if extent > 0 else 1.0
-    x, y = x * scale, y * scale
+    if extent > 0:
+        x, y = x * SIDE / extent, y * SIDE / extent
     ink_px = _ink(x, y, ends)
     if not ink_px <= INK_LIMIT_PX:
         raise ValueError(f"a raw drawing has at most {INK_LIMIT_PX:,.0f} px of ink at 255 px, got {ink_px:,.0f}")
