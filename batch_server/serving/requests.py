@@ -151,9 +151,7 @@ def check_position(request: RangeRequest, plan: Plan) -> None:
         chunks = len(plan.pieces(Cell(request.epoch, Span(request.first_step, request.first_step + 1))))
         last = request.first_chunk + max(request.chunks, 1)
         if last > chunks:
-            rule = (
-                f"and chunks must lie within the {chunks:,} chunks of step {request.first_step:,}, got up to {last:,}"
-            )
+            rule = f"must lie, with all chunks, within the step's {chunks:,}, got {request.first_chunk:,} to {last:,}"
             violations.append(Violation("first_chunk", rule))
     _raise_if_any(violations)
 

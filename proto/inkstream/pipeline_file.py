@@ -63,7 +63,7 @@ class PipelineFile:
             saved = members["digest"]
         except InvalidPipeline as error:
             raise InvalidRequest(f"{path} holds settings that make no sense: {error}") from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InvalidRequest(f"{path} is no pipeline file of this version of Inkstream: {error!r}") from error
         if loaded.digest != saved:
             raise InvalidRequest(

@@ -178,7 +178,7 @@ BAD_RANGES = {
     "epoch": ({"epoch": -1}, "at least 0, got -1"),
     "first_step": ({"first_step": 8, "steps": 1}, "below the 8 steps, got 8"),
     "steps": ({"steps": 9}, "within the 8 steps, got 9 from 0"),
-    "first_chunk": ({"steps": 1, "first_chunk": 1}, "within the step's 1 chunks"),
+    "first_chunk": ({"steps": 1, "first_chunk": 1}, "within the step's 1, got 1 to 2"),
     "shard.count": ({"shard": pb.Shard(count=65_537)}, "1 to 65,536, got 65537"),
     "shard.index": ({"shard": pb.Shard(index=2, count=2)}, "from 0 to 1, got 2"),
     "compression": ({"compression": 99}, "got 99"),
