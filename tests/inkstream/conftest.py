@@ -176,11 +176,13 @@ class FakeServer:
         return pb.ListDatasetsResponse(datasets=[self._dataset()], renderer=self.renderer)
 
     def get_dataset(self, request: pb.GetDatasetRequest, context: Any) -> pb.GetDatasetResponse:
-        if request.name != "doodles":
-            self.refuse(
-                context, grpc.StatusCode.NOT_FOUND, "UNKNOWN_DATASET", f"no dataset {request.name!r}; there is doodles"
-            )
+        self._check_name(request.name, context)
         return pb.GetDatasetResponse(dataset=self._dataset(), renderer=self.renderer)
+
+    def _check_name(self, name: str, context: Any) -> None:
+        if name != "doodles":
+            text = f"no dataset {name!r}; there is doodles"
+            self.refuse(context, grpc.StatusCode.NOT_FOUND, "UNKNOWN_DATASET", text)
 
     def _pipeline(self, message: pb.Pipeline, context: Any) -> Pipeline:
         try:
@@ -199,6 +201,7 @@ class FakeServer:
 
     def resolve_pipeline(self, request: pb.ResolvePipelineRequest, context: Any) -> pb.ResolvePipelineResponse:
         pipeline = self._pipeline(request.pipeline, context)
+        self._check_name(pipeline.dataset, context)
         if pipeline.split != "train":
             self.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "EMPTY_SPLIT", f"0 samples in {pipeline.split}")
         size, channels, rows = pipeline.render.size, pipeline.render.channels, pipeline.batch_size
