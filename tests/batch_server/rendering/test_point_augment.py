@@ -43,7 +43,7 @@ def centroids(pictures: npt.NDArray[np.uint8]) -> Floats:
 
 
 def measured(pictures: Pictures, augment: Augment, samples: int = SAMPLES) -> tuple[Floats, Floats]:
-    """The matrix of each of so many drawings, `[n, 2, 2]` with columns for x and y, and its shift in pixels, `[n, 2]`."""
+    """The matrix of each of so many drawings, `[n, 2, 2]`, and its shift in pixels, `[n, 2]`."""
     thirds = pictures([DOTS] * samples, Render(size=SIZE, encoding="thirds", line_width_px=WIDTH), augment)
     middle, right, low = (
         centroids(dot) for dot in (thirds[..., 0], thirds[..., 1] - thirds[..., 0], thirds[..., 2] - thirds[..., 1])
