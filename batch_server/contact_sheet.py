@@ -78,6 +78,16 @@ def contact_sheet(title: str, subtitle: str, cards: Sequence[Card], columns: int
     return sheet
 
 
+def png(sheet: NDArray[np.uint8]) -> bytes:
+    """A sheet as a PNG file.
+
+    Args:
+        sheet: uint8 `[height, width, 3]`, RGB.
+    """
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    return encoded.tobytes()
+
+
 def _shown_side(side: int) -> int:
     return min(side * -(-_SMALLEST_PX // side), _LARGEST_PX)
 

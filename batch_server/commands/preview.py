@@ -5,10 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from batch_server.batches import BatchMaker
-from batch_server.contact_sheet import Card, contact_sheet
+from batch_server.contact_sheet import Card, contact_sheet, png
 from batch_server.preview import batch_cards, examples_by_class
 from batch_server.rendering import RENDERER_VERSION
 from batch_server.store.reader import Dataset
@@ -56,7 +54,7 @@ def add(subcommands: Subcommands) -> None:
         epilog=_EXAMPLES,
     )
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a finished .lmdb file")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write: .png or .jpg")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture to write, a .png file")
     parser.add_argument("--rows", type=int, metavar="N", help=f"rows of cards; {_ROWS}, or one for each of few classes")
     parser.add_argument(
         "--columns", type=int, metavar="N", help=f"cards in a row; {_COLUMNS}, or {_BATCH_COLUMNS} of a batch"
@@ -109,11 +107,9 @@ def run(options: argparse.Namespace) -> None:
     title, subtitle, cards, columns = _batch(options, dataset) if options.pipeline else _examples(options, dataset)
     sheet = contact_sheet(title, subtitle, cards, columns)
     try:
-        written = cv2.imwrite(str(options.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        written = False
-    if not written:
-        raise Failure(f"cannot write {options.out}: is its folder there and writable?")
+        options.out.write_bytes(png(sheet))
+    except OSError as error:
+        raise Failure(f"cannot write {options.out}: {error.strerror or error}") from error
     print(f"{options.out}: {len(cards)} drawings, {sheet.shape[1]} x {sheet.shape[0]} pixels", file=sys.stderr)
 
 
@@ -189,8 +185,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(
             f"--rows times --columns must be at most {_MOST_CARDS}, got {options.rows} x {options.columns}"
         )
-    if options.out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UsageError(f"--out must end in .png or .jpg, got {options.out}")
+    if options.out.suffix.lower() != ".png":
+        raise UsageError(f"--out must end in .png, got {options.out}")
     if options.pipeline is None:
         if options.epoch is not None or options.step is not None:
             raise UsageError("--epoch and --step name a batch of a run: give its --pipeline file too")

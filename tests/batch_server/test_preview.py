@@ -162,7 +162,7 @@ def test_the_command_draws_the_batch_of_a_run(path: Path, tmp_path: Path) -> Non
     [
         (["--rows", "0"], 2, "--rows must be from 1 to 1024, got 0"),
         (["--rows", "100", "--columns", "100"], 2, "at most 1024"),
-        (["--out", "grid.gif"], 2, "--out must end in .png or .jpg"),
+        (["--out", "grid.gif"], 2, "--out must end in .png"),
         (["--size", "7"], 2, "render.size must be a whole number from 8"),
         (["--classes", "ent"], 2, "did you mean 'ant'"),
         (["--classes", "empty"], 2, "holds none of the 60 samples"),
