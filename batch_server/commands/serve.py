@@ -51,7 +51,7 @@ def add(subcommands: Subcommands) -> None:
         "--insecure", action="store_true", help="listen beyond this machine, without encryption or authentication"
     )
     parser.add_argument(
-        "--threads", type=_count, default=len(os.sched_getaffinity(0)), metavar="N", help="threads that draw"
+        "--threads", type=_count, default=_cores(), metavar="N", help="threads that draw; all cores unless given"
     )
     parser.add_argument(
         "--memory",
@@ -156,6 +156,11 @@ def _is_loopback(host: str) -> bool:
     except OSError as error:
         raise UsageError(f"--listen: the host {host!r} is unknown ({error})") from error
     return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count(text: str) -> int:

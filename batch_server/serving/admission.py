@@ -4,12 +4,15 @@ gRPC's own limit counts health checks too and gives no reason, and a call that w
 bound; so every allowed stream has a thread, and one more is refused at once.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from inkstream.errors import ServerDraining, ServerFull
+
+_LOG = logging.getLogger(__name__)
 
 # When to ask again. A range takes about a tenth of a second; while draining, another server should be asked.
 FULL_RETRY_S = 0.5
@@ -137,6 +140,9 @@ class Admission:
         slowest = max(self._streams, key=lambda stream: stream.stalled_s(now), default=None)
         if slowest is None or slowest.stalled_s(now) < self._stalled_after_s:
             return False
+        _LOG.warning(
+            "ending a stream: its client took nothing for %.0f s, and its room is needed", slowest.stalled_s(now)
+        )
         self._streams.discard(slowest)  # its thread leaves within milliseconds; the reserve covers it until then
         slowest.cancel()
         return True

@@ -67,7 +67,8 @@ class Catalog:
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
         self._folder, self._clock = folder, clock
-        self._lock = threading.Lock()
+        self._looking = threading.Lock()
+        self._lock = threading.Lock()  # never held while a file is opened, so that no request waits for one
         self._files: dict[str, _File] = {}
         self._served: dict[str, Served] = {}
         self._replaced: dict[str, tuple[Served, float]] = {}  # by fingerprint, and when it was last asked for
@@ -104,6 +105,10 @@ class Catalog:
 
     def look(self) -> None:
         """Takes note of files that are new, replaced or gone; a file that cannot be used is logged once."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         try:
             found = self._list()
         except OSError as error:

@@ -304,6 +304,30 @@ def test_a_rotten_record_is_named_and_becomes_a_blank_on_request(
     assert [chunk.step for chunk in sound] == list(range(1, 10))
 
 
+def test_a_rotten_column_refuses_its_dataset_and_no_other(
+    serve: Callable[..., Any], call: Callable[..., Any], tmp_path: Path, write_dataset: Callable[..., str]
+) -> None:
+    write_dataset(tmp_path / "rotten.lmdb", seed=77)  # contents that no other test has counted
+    write_dataset(tmp_path / "sketches.lmdb", seed=2)
+    data = bytearray((tmp_path / "rotten.lmdb").read_bytes())
+    key_ids = np.arange(1000, 1500, dtype="<u8").tobytes()
+    assert data.count(key_ids) == 1
+    data[data.index(key_ids) + 8 * 77] ^= 1
+    (tmp_path / "rotten.lmdb").write_bytes(data)
+    caller = call(serve(tmp_path).address)
+    for run in (
+        lambda: caller.resolve(pipeline(dataset="rotten", split=pb.SPLIT_TRAIN)),
+        lambda: caller.stub.GetDataset(pb.GetDatasetRequest(name="rotten")),
+        lambda: list(caller.stream(caller.request(pipeline(dataset="rotten", shuffle=False)))),
+    ):
+        error = failure(run)
+        assert error.code() is grpc.StatusCode.DATA_LOSS
+        assert dict(details_of(error)[0].metadata) == {"dataset": "rotten", "column": "key_id", "block": "0"}
+    listed = caller.stub.ListDatasets(pb.ListDatasetsRequest()).datasets
+    assert [(dataset.name, len(dataset.splits)) for dataset in listed] == [("rotten", 0), ("sketches", 3)]
+    assert caller.chunks(caller.request(pipeline()))
+
+
 def test_a_failure_in_a_render_thread_arrives_at_once(
     serve: Callable[..., Any], call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
