@@ -68,14 +68,16 @@ class Commands:
 
         def read() -> None:
             nonlocal address
-            for line in process.stdout or ():
-                if line.startswith(_READY):
-                    address = line.removeprefix(_READY).strip()
-                    ready.set()
+            with process.stdout as lines:  # type: ignore[union-attr]
+                for line in lines:
+                    if line.startswith(_READY):
+                        address = line.removeprefix(_READY).strip()
+                        ready.set()
             ready.set()
 
+        reader = threading.Thread(target=read, daemon=True)
         try:
-            threading.Thread(target=read, daemon=True).start()
+            reader.start()
             if not ready.wait(START_LIMIT_S) or not address:
                 raise CommandFailed(
                     f"the batch server did not come up; its log, {log}, says:\n{log.read_text()[-2000:]}"
@@ -84,6 +86,7 @@ class Commands:
             yield address
         finally:
             _stop(process)
+            reader.join()
 
     def _start(self, words: tuple[str | Path, ...], stdout: int | None, stderr: IO[str] | None = None) -> Process:
         name, *arguments = map(str, words)
