@@ -7,8 +7,9 @@ with client.stream(pipeline, epochs=2) as stream:
         train(batch["image"], batch["label"])
 """
 
-from inkstream.batch import Batch, TensorSpec
-from inkstream.client import Client, DatasetInfo, Resolved, SplitInfo, connect
+from inkstream.batch import Batch
+from inkstream.client import Client, connect
+from inkstream.descriptions import DatasetInfo, RendererInfo, Resolved, SplitInfo, TensorSpec
 from inkstream.errors import (
     AccessDenied,
     CorruptChunk,
@@ -50,6 +51,7 @@ __all__ = [
     "InvalidRequest",
     "Pipeline",
     "Render",
+    "RendererInfo",
     "Resolved",
     "RottenData",
     "ServerDraining",

@@ -1,39 +1,18 @@
 """Batches: those that are delivered, and those that are being filled from chunks."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from inkstream.chunking import Span
 from inkstream.compression import decode
+from inkstream.descriptions import TensorSpec
 from inkstream.errors import CorruptChunk
 from inkstream.memory import Recycler
 from inkstream.plan import Cursor, Piece
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.wire import WireChunk, checksum
-
-
-class TensorSpec(NamedTuple):
-    """What a tensor looks like.
-
-    Attributes:
-        name: `image`, `label`, `key_id` or `mask`.
-        dtype: Of an element, little endian.
-        shape: The global batch first.
-        paper: Values of one pixel of the background; empty for a tensor without one.
-    """
-
-    name: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    paper: bytes = b""
-
-    @property
-    def row_bytes(self) -> int:
-        """Uncompressed size of one row."""
-        return int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
 
 
 class Batch(Mapping[str, NDArray[Any]]):

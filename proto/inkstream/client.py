@@ -3,93 +3,27 @@
 import os
 import secrets
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
-from inkstream.batch import TensorSpec
 from inkstream.budget import DEFAULT_BUDGET_BYTES
 from inkstream.channel import Closed, OpenCalls, Server
 from inkstream.compression import DEFAULT_COMPRESSION, compression_number
-from inkstream.errors import InvalidRequest, ServerFailure
+from inkstream.descriptions import DatasetInfo, Resolved, dataset_info, resolved
+from inkstream.errors import InvalidRequest
 from inkstream.messages import to_message
-from inkstream.pipeline import MAX_BATCH_SIZE, SPLITS, Pipeline
+from inkstream.pipeline import MAX_BATCH_SIZE, Pipeline
 from inkstream.plan import Cursor, Plan
 from inkstream.prefetch import Prefetcher
-from inkstream.ranges import Renderer, Run, renderer_of
+from inkstream.ranges import Run
 from inkstream.servers import addresses_of, ask_any
 from inkstream.stream import Stream, check_process
 from inkstream.v1 import batch_service_pb2 as pb
-from inkstream.wire import DTYPES
 
 _T = TypeVar("_T")
 
 DEFAULT_TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True)
-class SplitInfo:
-    """A split at the default validation share, without a filter.
-
-    Attributes:
-        samples: How many it has.
-    """
-
-    samples: int
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What a dataset holds.
-
-    Attributes:
-        name: On the server.
-        fingerprint: Equal contents, equal fingerprint.
-        kind: What a sample is: `drawing`.
-        samples: All splits together.
-        classes: Names in label order; empty for a dataset without labels.
-        class_counts: Samples per class, in label order.
-        splits: `train`, `validation` and `all`.
-    """
-
-    name: str
-    fingerprint: str
-    kind: str
-    samples: int
-    classes: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    splits: Mapping[str, SplitInfo]
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """What a pipeline yields.
-
-    Attributes:
-        pipeline: That was resolved.
-        digest: Equal digests, equal batches.
-        fingerprint: Of the dataset.
-        renderer: What draws the batches.
-        samples: That an epoch visits (with `drop`, those in whole batches).
-        steps_per_epoch: Batches of an epoch.
-        tensors: Of a global batch, in order.
-        classes: Names in label order, those too which a filter leaves out.
-    """
-
-    pipeline: Pipeline
-    digest: str
-    fingerprint: str
-    renderer: Renderer
-    samples: int
-    steps_per_epoch: int
-    tensors: tuple[TensorSpec, ...]
-    classes: tuple[str, ...]
-
-    @property
-    def renderer_version(self) -> int:
-        """Raised by any change of pixels."""
-        return self.renderer.version
 
 
 def connect(servers: str | Iterable[str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> "Client":
@@ -122,7 +56,7 @@ class Client:
     def datasets(self) -> tuple[DatasetInfo, ...]:
         """The datasets that are served, in code-point order of their names."""
         response, _ = self._ask(Server.list_datasets)
-        return tuple(_dataset_info(dataset) for dataset in response.datasets)
+        return tuple(dataset_info(dataset) for dataset in response.datasets)
 
     def dataset(self, name: str) -> DatasetInfo:
         """What one dataset holds.
@@ -133,7 +67,7 @@ class Client:
         if not isinstance(name, str) or not name:
             raise InvalidRequest(f"name must be the name of a dataset, got {name!r}")
         response, _ = self._ask(lambda server, calls, timeout_s: server.get_dataset(name, calls, timeout_s))
-        return _dataset_info(response.dataset)
+        return dataset_info(response.dataset)
 
     def resolve(self, pipeline: Pipeline) -> Resolved:
         """What a pipeline yields.
@@ -147,7 +81,7 @@ class Client:
             raise InvalidRequest(f"pipeline must be a Pipeline, got {type(pipeline).__name__}")
         message = to_message(pipeline)
         response, server = self._ask(lambda server, calls, timeout_s: server.resolve(message, calls, timeout_s))
-        return _resolved(pipeline, response, server.address)
+        return resolved(pipeline, response, server.address)
 
     def stream(
         self,
@@ -181,18 +115,18 @@ class Client:
         number = compression_number(compression)
         if not _is_count(memory_bytes):
             raise InvalidRequest(f"memory_bytes must be a number of bytes, got {memory_bytes!r}")
-        resolved = self.resolve(pipeline)
-        if first.step >= resolved.steps_per_epoch:
+        yields = self.resolve(pipeline)
+        if first.step >= yields.steps_per_epoch:
             raise InvalidRequest(
-                f"start must lie within the epoch's {resolved.steps_per_epoch:,} steps, got step {first.step:,}"
+                f"start must lie within the epoch's {yields.steps_per_epoch:,} steps, got step {first.step:,}"
             )
         run = Run(
             pipeline=to_message(pipeline),
-            digest=resolved.digest,
-            fingerprint=resolved.fingerprint,
-            renderer=resolved.renderer,
-            specs=resolved.tensors,
-            plan=_plan(resolved, shard, number != pb.COMPRESSION_NONE),
+            digest=yields.digest,
+            fingerprint=yields.fingerprint,
+            renderer=yields.renderer,
+            specs=yields.tensors,
+            plan=_plan(yields, shard, number != pb.COMPRESSION_NONE),
             compression=number,
             stream_id=secrets.randbits(64),
             timeout_s=self._timeout_s,
@@ -256,58 +190,15 @@ def _check_shard(shard: Any, pipeline: object) -> None:
         )
 
 
-def _plan(resolved: Resolved, shard: Sequence[int], compressed: bool) -> Plan:
-    row_bytes = {spec.name: spec.row_bytes for spec in resolved.tensors}
+def _plan(yields: Resolved, shard: Sequence[int], compressed: bool) -> Plan:
+    row_bytes = {spec.name: spec.row_bytes for spec in yields.tensors}
     return Plan(
-        batch_size=resolved.pipeline.batch_size,
-        samples=resolved.samples,
-        steps_per_epoch=resolved.steps_per_epoch,
-        short=resolved.pipeline.remainder == "short",
+        batch_size=yields.pipeline.batch_size,
+        samples=yields.samples,
+        steps_per_epoch=yields.steps_per_epoch,
+        short=yields.pipeline.remainder == "short",
         shard=(shard[0], shard[1]),
         image_row_bytes=row_bytes["image"],
         row_bytes=sum(row_bytes.values()),
         compressed=compressed,
-    )
-
-
-def _dataset_info(message: pb.Dataset) -> DatasetInfo:
-    names: dict[Any, str] = {pb.Split.Value(f"SPLIT_{name.upper()}"): name for name in SPLITS}
-    return DatasetInfo(
-        name=message.name,
-        fingerprint=message.fingerprint,
-        kind=message.kind,
-        samples=message.samples,
-        classes=tuple(message.classes),
-        class_counts=tuple(message.class_counts),
-        splits={names[split.split]: SplitInfo(split.samples) for split in message.splits if split.split in names},
-    )
-
-
-def _resolved(pipeline: Pipeline, message: pb.ResolvePipelineResponse, address: str) -> Resolved:
-    """What a server says that a pipeline yields, checked as far as a stream relies on it."""
-    tensors = tuple(
-        TensorSpec(spec.name, DTYPES[spec.dtype], tuple(spec.shape), spec.paper)
-        for spec in message.tensors
-        if spec.dtype in DTYPES
-    )
-    readable = (
-        len(tensors) == len(message.tensors) == len({spec.name for spec in tensors})
-        and any(spec.name == "image" and spec.row_bytes > 0 for spec in tensors)
-        and all(spec.shape[:1] == (pipeline.batch_size,) and min(spec.shape) > 0 for spec in tensors)
-        and all(not spec.paper or spec.row_bytes % len(spec.paper) == 0 for spec in tensors)
-    )
-    steps, samples = message.steps_per_epoch, message.samples
-    if not readable or samples < 1 or steps != -(-samples // pipeline.batch_size):
-        raise ServerFailure(
-            f"{address} describes batches that this client cannot read: upgrade inkstream to its version"
-        )
-    return Resolved(
-        pipeline=pipeline,
-        digest=message.digest,
-        fingerprint=message.fingerprint,
-        renderer=renderer_of(message.renderer),
-        samples=samples,
-        steps_per_epoch=steps,
-        tensors=tensors,
-        classes=tuple(message.classes),
     )

@@ -5,6 +5,7 @@ gives them back to the system instead, so a stream keeps some itself.
 """
 
 import ctypes
+import math
 import weakref
 from collections import deque
 from typing import Any
@@ -33,7 +34,7 @@ class Recycler:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An aligned, C-contiguous array of undefined values."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if size < _LEAST_BYTES:
             memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
         else:

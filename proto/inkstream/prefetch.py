@@ -52,9 +52,9 @@ class Prefetcher:
         self._next = start
         self._cells = run.plan.cells(start, epochs)
         self._budget = Budget(budget_bytes, run.plan.least_budget_bytes)
-        self._recycler = Recycler(kept=max(1, _KEPT_BYTES // run.plan.batch_bytes(0)))
+        self._recycler = Recycler(kept=_KEPT_BYTES // run.plan.batch_bytes(0))
         self._assemblies: dict[Cursor, Assembly] = {}
-        self._error: BaseException | None = None
+        self._failure: tuple[Cursor, BaseException] | None = None  # the first batch that cannot be had, and why
         self._claimable: tuple[Cell, int] | None  # the next cell to ask for, and the memory that it needs
         self._advance()
         self._threads = [
@@ -76,8 +76,9 @@ class Prefetcher:
         asked = time.perf_counter()
         with self._changed:
             while (assembly := self._assemblies.get(self._next)) is None or assembly.missing_rows:
-                if self._error is not None:
-                    raise self._error
+                if self._failure is not None and self._failure[0] <= self._next:
+                    self._calls.cancel()
+                    raise self._failure[1]
                 if self._calls.closed.is_set() or (self._epochs is not None and self._next.epoch >= self._epochs):
                     return None
                 self._changed.wait(_WAKE_S)
@@ -102,18 +103,26 @@ class Prefetcher:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
-        try:
-            while (cell := self._claim()) is not None:
+        while (cell := self._claim()) is not None:
+            try:
                 self._reader.read(cell)
-                with self._changed:
-                    self._budget.give_back(self._plan.message_bytes(cell))
-                    self._changed.notify_all()
-        except Closed:
-            pass
-        except BaseException as error:  # raised again where the batch is awaited
+            except Closed:
+                return
+            except BaseException as error:  # raised again where the batch is awaited
+                self._fail(cell, error)
+                return
             with self._changed:
-                self._error = self._error or error
-            self.stop()
+                self._budget.give_back(self._plan.message_bytes(cell))
+                self._changed.notify_all()
+
+    def _fail(self, cell: Cell, error: BaseException) -> None:
+        """Ends the stream at a cell; the cells before it, which were claimed before it, are still read."""
+        position = Cursor(cell.epoch, cell.steps.start)
+        with self._changed:
+            if self._failure is None or position < self._failure[0]:
+                self._failure = position, error
+            self._claimable = None
+            self._changed.notify_all()
 
     def _claim(self) -> Cell | None:
         """The next cell, once its memory is reserved; None at the end or when stopped."""

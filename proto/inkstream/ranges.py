@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from inkstream.batch import TensorSpec
 from inkstream.channel import OpenCalls, Server
+from inkstream.descriptions import RendererInfo, TensorSpec, renderer_info
 from inkstream.errors import CorruptChunk, InkstreamError, RottenData, ServerMismatch
 from inkstream.plan import Cell, Piece, Plan
 from inkstream.servers import Attempts, by_preference
@@ -19,29 +19,13 @@ logger = logging.getLogger("inkstream")
 
 
 @dataclass(frozen=True)
-class Renderer:
-    """What draws batches; equal ones draw equal pixels.
-
-    Attributes:
-        version: Raised by any change of pixels.
-        self_test_digest: Of the batch that a server draws when it starts.
-    """
-
-    version: int
-    self_test_digest: str
-
-    def __str__(self) -> str:
-        return f"renderer version {self.version} (self-test {self.self_test_digest or 'unknown'})"
-
-
-@dataclass(frozen=True)
 class Run:
     """What all ranges of one stream have in common; arguments as in StreamBatchesRequest."""
 
     pipeline: pb.Pipeline
     digest: str
     fingerprint: str
-    renderer: Renderer
+    renderer: RendererInfo
     specs: Sequence[TensorSpec]
     plan: Plan
     compression: pb.Compression
@@ -115,7 +99,8 @@ class RangeReader:
             self._read_from_any(cell, missing, pb.ROTTEN_RECORD_BLANK)
 
     def _read_from_any(self, cell: Cell, missing: deque[Piece], rotten_record: pb.RottenRecord) -> None:
-        key = f"{self._run.digest} {self._run.plan.shard} {cell.epoch} {cell.steps} {cell.chunks}"
+        # A stream that starts within a cell prefers the same server as those that ask for all of it.
+        key = f"{self._run.digest} {self._run.plan.shard} {cell.epoch} {cell.steps.stop} {cell.chunks}"
         servers = [server for server in by_preference(self._servers, key) if server not in self._mismatched]
         if not servers:
             raise next(iter(self._mismatched.values()))
@@ -180,7 +165,7 @@ class RangeReader:
         outages = server.outages
         if self._verified.get(server) == outages:
             return
-        found = renderer_of(server.get_dataset(self._run.pipeline.dataset, self._calls, timeout_s).renderer)
+        found = renderer_info(server.get_dataset(self._run.pipeline.dataset, self._calls, timeout_s).renderer)
         if found != self._run.renderer:
             raise ServerMismatch(f"{server.address} draws with {found}, this run with {self._run.renderer}")
         self._verified[server] = outages
@@ -189,8 +174,3 @@ class RangeReader:
         self._stats.blanks(chunk.blanks)
         key_ids = ", ".join(map(str, chunk.blanks))
         logger.warning("epoch %d, step %d: rows left blank, their records are rotten: key ids %s", *chunk[:2], key_ids)
-
-
-def renderer_of(message: pb.Renderer) -> Renderer:
-    """The renderer that a message describes."""
-    return Renderer(message.version, message.self_test_digest)

@@ -14,6 +14,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from inkstream.errors import CorruptChunk
+from inkstream.protobuf_fields import fixed64s, natural, naturals, number_field, read_fields, span, varint
 from inkstream.v1 import batch_service_pb2 as pb
 
 # A serialized chunk above this travels in parts: gRPC refuses messages above 4 MiB unless told otherwise.
@@ -30,8 +31,6 @@ DTYPES: Mapping[int, np.dtype[Any]] = {
 }
 _DTYPE_NUMBERS = {dtype: number for number, dtype in DTYPES.items()}
 _COMPRESSIONS = (pb.COMPRESSION_NONE, pb.COMPRESSION_SPARSE_WORDS, pb.COMPRESSION_ZSTD)
-
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
 class WireTensor(NamedTuple):
@@ -50,14 +49,6 @@ class WireTensor(NamedTuple):
     shape: tuple[int, ...]
     compression: int
     data: BytesLike
-
-    @property
-    def uncompressed_bytes(self) -> int:
-        """Size of the tensor when decoded."""
-        size = self.dtype.itemsize
-        for dimension in self.shape:
-            size *= dimension
-        return size
 
 
 class WireChunk(NamedTuple):
@@ -123,15 +114,15 @@ def encode_chunk(
         blanks: Key ids of rows that are blank because their record is rotten.
     """
     head = (epoch, step, first_row, rows, batch_rows)
-    pieces: list[bytes | memoryview] = [b"".join(_number(field, value) for field, value in enumerate(head, 1))]
+    pieces: list[bytes | memoryview] = [b"".join(number_field(field, value) for field, value in enumerate(head, 1))]
     pieces += [piece for tensor in tensors for piece in _tensor_pieces(tensor)]
     tail = b"\x39" + struct.pack("<Q", checksum) if checksum else b""
     if blanks:
-        tail += b"\x42" + _varint(8 * len(blanks)) + struct.pack(f"<{len(blanks)}Q", *blanks)
+        tail += b"\x42" + varint(8 * len(blanks)) + struct.pack(f"<{len(blanks)}Q", *blanks)
     pieces.append(tail)
     total = sum(map(len, pieces))
     if total <= PART_BYTES:
-        return [b"".join((b"\x0a", _varint(total), *pieces))]
+        return [b"".join((b"\x0a", varint(total), *pieces))]
     return [
         _part(offset, total, data) for offset, data in zip(range(0, total, PART_BYTES), _split(pieces), strict=True)
     ]
@@ -143,13 +134,10 @@ def parse_message(message: bytes | memoryview) -> WireChunk | WirePart:
     Raises:
         CorruptChunk: The bytes break the wire format or the contract.
     """
-    fields = list(_fields(memoryview(message)))
-    if len(fields) == 1:
-        number, value = fields[0]
-        if number == 1 and isinstance(value, memoryview):
-            return parse_chunk(value)
-        if number == 2 and isinstance(value, memoryview):
-            return _parse_part(value)
+    payloads = [(number, value) for number, value in read_fields(memoryview(message)) if number in (1, 2)]
+    if len(payloads) == 1:
+        ((number, value),) = payloads
+        return parse_chunk(span(value)) if number == 1 else _parse_part(span(value))
     raise CorruptChunk("a message must hold one chunk or one part of a chunk")
 
 
@@ -161,17 +149,15 @@ def parse_chunk(data: memoryview) -> WireChunk:
     """
     head = [0] * 6
     checksum, tensors, blanks = 0, [], []
-    for number, value in _fields(data):
+    for number, value in read_fields(data):
         if 1 <= number <= 5:
-            head[number] = _natural(value, 63 if number <= 2 else 31)
+            head[number] = natural(value, 63 if number <= 2 else 31)
         elif number == 6:
-            tensors.append(_parse_tensor(_span(value)))
+            tensors.append(_parse_tensor(span(value)))
         elif number == 7:
-            if not isinstance(value, bytes):
-                raise CorruptChunk("a checksum of 8 bytes is expected")
-            checksum = _fixed64s(value)[0]
+            (checksum,) = fixed64s(value, packed=False)
         elif number == 8:
-            blanks += _fixed64s(value)
+            blanks += fixed64s(value)
     _, epoch, step, first_row, rows, batch_rows = head
     return WireChunk(epoch, step, first_row, rows, batch_rows, tuple(tensors), checksum, tuple(blanks))
 
@@ -220,20 +206,6 @@ class ChunkReader:
         return parse_chunk(whole)
 
 
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
-def _number(field: int, value: int) -> bytes:
-    """A field of wire type 0; protobuf leaves out zeros."""
-    return _varint(field << 3) + _varint(value) if value else b""
-
-
 def _flat(data: BytesLike) -> memoryview:
     """The bytes of a C-contiguous buffer."""
     view = memoryview(data)  # type: ignore[arg-type]  # arrays are buffers, which Python 3.11 cannot say in types
@@ -242,19 +214,19 @@ def _flat(data: BytesLike) -> memoryview:
 
 def _tensor_pieces(tensor: WireTensor) -> tuple[bytes, memoryview]:
     """The field of a Tensor: all of it but its payload, and the payload."""
-    name, shape = tensor.name.encode(), b"".join(_varint(dimension) for dimension in tensor.shape)
+    name, shape = tensor.name.encode(), b"".join(varint(dimension) for dimension in tensor.shape)
     payload = _flat(tensor.data)
     size = len(payload)
     fields = b"".join(
         (
-            b"\x0a" + _varint(len(name)) + name,
-            _number(2, _DTYPE_NUMBERS[tensor.dtype]),
-            b"\x1a" + _varint(len(shape)) + shape,
-            _number(4, tensor.compression),
-            b"\x2a" + _varint(size),
+            b"\x0a" + varint(len(name)) + name,
+            number_field(2, _DTYPE_NUMBERS[tensor.dtype]),
+            b"\x1a" + varint(len(shape)) + shape,
+            number_field(4, tensor.compression),
+            b"\x2a" + varint(size),
         )
     )
-    return b"\x32" + _varint(len(fields) + size) + fields, payload
+    return b"\x32" + varint(len(fields) + size) + fields, payload
 
 
 def _split(pieces: Sequence[bytes | memoryview]) -> Iterator[list[memoryview]]:
@@ -273,112 +245,39 @@ def _split(pieces: Sequence[bytes | memoryview]) -> Iterator[list[memoryview]]:
 
 def _part(offset: int, total: int, data: Sequence[memoryview]) -> bytes:
     size = sum(map(len, data))
-    header = _number(1, offset) + _number(2, total) + b"\x1a" + _varint(size)
-    return b"".join((b"\x12", _varint(len(header) + size), header, *data))
+    header = number_field(1, offset) + number_field(2, total) + b"\x1a" + varint(size)
+    return b"".join((b"\x12", varint(len(header) + size), header, *data))
 
 
 def _parse_part(data: memoryview) -> WirePart:
     offset, total, piece = 0, 0, data[:0]
-    for number, value in _fields(data):
+    for number, value in read_fields(data):
         if number == 1:
-            offset = _natural(value, 63)
+            offset = natural(value, 63)
         elif number == 2:
-            total = _natural(value, 63)
+            total = natural(value, 63)
         elif number == 3:
-            piece = _span(value)
+            piece = span(value)
     return WirePart(offset, total, piece)
 
 
 def _parse_tensor(data: memoryview) -> WireTensor:
     name, dtype, compression, payload = "", 0, 0, data[:0]
     shape: list[int] = []
-    for number, value in _fields(data):
+    for number, value in read_fields(data):
         if number == 1:
             try:
-                name = str(_span(value), "utf-8")
+                name = str(span(value), "utf-8")
             except UnicodeDecodeError as error:
                 raise CorruptChunk("a tensor's name is not UTF-8") from error
         elif number == 2:
-            dtype = _natural(value, 31)
+            dtype = natural(value, 31)
         elif number == 3:
-            shape += _dimensions(value)
+            shape += naturals(value)
         elif number == 4:
-            compression = _natural(value, 31)
+            compression = natural(value, 31)
         elif number == 5:
-            payload = _span(value)
+            payload = span(value)
     if dtype not in DTYPES or compression not in _COMPRESSIONS:
         raise CorruptChunk(f"tensor {name!r} has unknown type {dtype} or compression {compression}")
     return WireTensor(name, DTYPES[dtype], tuple(shape), compression, payload)
-
-
-_Value: TypeAlias = "int | bytes | memoryview"
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, _Value]]:
-    """Number and value of each field: an int (varint), 4 or 8 bytes (fixed), or a view (length-delimited)."""
-    position, end = 0, len(data)
-    while position < end:
-        key, position = _read_varint(data, position)
-        number, wire_type = key >> 3, key & 7
-        if not 0 < number < 1 << 29:
-            raise CorruptChunk(f"field number {number} at byte {position:,} is out of range")
-        if wire_type == _VARINT:
-            value, position = _read_varint(data, position)
-            yield number, value
-            continue
-        if wire_type == _BYTES:
-            size, position = _read_varint(data, position)
-        elif wire_type in (_FIXED64, _FIXED32):
-            size = 8 if wire_type == _FIXED64 else 4
-        else:
-            raise CorruptChunk(f"wire type {wire_type} at byte {position:,} is not in use")
-        if size > end - position:
-            raise CorruptChunk(f"field {number} of {size:,} bytes at byte {position:,} passes the end at {end:,}")
-        span = data[position : position + size]
-        position += size
-        yield number, span if wire_type == _BYTES else bytes(span)
-
-
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """An unsigned number of at most 64 bits, and where the next field begins."""
-    if position < len(data) and data[position] < 0x80:  # most numbers have one byte
-        return data[position], position + 1
-    value = shift = 0
-    for byte in data[position : position + 10]:
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80 and value < 1 << 64:
-            return value, position
-        shift += 7
-    raise CorruptChunk(f"a number before byte {position:,} has no end or passes 64 bits")
-
-
-def _natural(value: _Value, bits: int) -> int:
-    """A number from 0 to 2**bits - 1."""
-    if not isinstance(value, int) or value >> bits:
-        raise CorruptChunk(f"a number from 0 to 2**{bits} - 1 is expected")
-    return value
-
-
-def _span(value: _Value) -> memoryview:
-    if not isinstance(value, memoryview):
-        raise CorruptChunk("a field with a length is expected")
-    return value
-
-
-def _dimensions(value: _Value) -> list[int]:
-    """Packed or single dimensions; protobuf allows both."""
-    if not isinstance(value, memoryview):
-        return [_natural(value, 63)]
-    dimensions, position = [], 0
-    while position < len(value):
-        dimension, position = _read_varint(value, position)
-        dimensions.append(_natural(dimension, 63))
-    return dimensions
-
-
-def _fixed64s(value: _Value) -> list[int]:
-    """Packed or single numbers of 8 bytes."""
-    if isinstance(value, int) or not len(value) or len(value) % 8:
-        raise CorruptChunk("numbers of 8 bytes are expected")
-    return list(struct.unpack(f"<{len(value) // 8}Q", value))

@@ -308,6 +308,23 @@ def test_an_error_comes_after_the_batches_before_it_and_stays(connected: Any) ->
                 next(stream)
 
 
+def test_a_later_range_that_fails_does_not_take_the_earlier_ones_with_it(connected: Any) -> None:
+    client, (server,) = connected(samples=200)
+    failed = threading.Event()
+
+    def fail_second(request: Any, context: Any) -> None:
+        if request.first_step == 64:
+            failed.set()
+            server.refuse(context, grpc.StatusCode.INTERNAL, "INTERNAL", "on purpose")
+        assert failed.wait(WAIT_S)
+
+    server.always = fail_second
+    with client.stream(PIPELINE.replace(batch_size=1)) as stream:
+        assert [next(stream).step for _ in range(64)] == list(range(64))
+        with pytest.raises(inkstream.ServerFailure):
+            next(stream)
+
+
 def test_what_the_server_refuses_is_named(connected: Any) -> None:
     client, _ = connected(timeout_s=1000)
     with pytest.raises(inkstream.UnknownDataset, match="no dataset 'scribbles'; there is doodles"):

@@ -215,6 +215,14 @@ def test_encoding_takes_arrays_and_empty_tensors() -> None:
     assert [tensor.data for tensor in chunk.tensors] == [values.tobytes(), b""]
 
 
+def test_fields_of_a_newer_server_are_skipped() -> None:
+    response = pb.StreamBatchesResponse(chunk=pb.Chunk(rows=1, tensors=[pb.Tensor(dtype=1, compression=1)]))
+    expected = wire.parse_message(response.SerializeToString())
+    for message in (response, response.chunk, response.chunk.tensors[0]):
+        message.MergeFromString(b"\xf8\x07\x01\xfa\x07\x02ab\xf9\x07" + bytes(8) + b"\xfd\x07" + bytes(4))
+    assert wire.parse_message(response.SerializeToString()) == expected
+
+
 def test_payloads_are_views_of_the_message() -> None:
     rng = random.Random(0)
     tensor = wire.WireTensor("image", np.dtype("u1"), (9,), pb.COMPRESSION_NONE, rng.randbytes(1000))
