@@ -1,6 +1,6 @@
 """A small convolutional network for drawings, made to train on a CPU in minutes.
 
-XLA's CPU backend is slow where pictures are large and channels few, so the sides are quartered by the first layer, and most of
+XLA's CPU backend is slow where pictures are large and channels few, so the first layers quarter the sides, and most of
 the half a million parameters sit where a 64 px picture has 4x4 to 16x16 pixels left.
 """
 

@@ -1,0 +1,60 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from trainer import classification
+from trainer.metrics import Tally
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 7])
+def test_rank_is_the_place_in_a_stable_sort(classes):
+    rng = np.random.default_rng(classes)
+    logits = rng.integers(-2, 3, (500, classes)).astype(np.float32)  # few values, so that ties are common
+    labels = rng.integers(0, classes, 500).astype(np.int32)
+    order = np.argsort(-logits, axis=1, kind="stable")
+    expected = np.argmax(order == labels[:, None], axis=1)
+    np.testing.assert_array_equal(classification.ranks(jnp.array(logits), jnp.array(labels)), expected)
+    np.testing.assert_array_equal(classification.guesses(jnp.array(logits)), order[:, :3])
+
+
+def test_label_smoothing_spreads_the_target():
+    logits = jnp.array([[2.0, 0.0, -1.0, 1.0]])
+    probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    plain = classification.losses(logits, jnp.array([3]))
+    smooth = classification.losses(logits, jnp.array([3]), 0.2)
+    target = np.array([0.05, 0.05, 0.05, 0.85])
+    np.testing.assert_allclose(plain, [-np.log(probabilities[3])], rtol=1e-6)
+    np.testing.assert_allclose(smooth, [-(target * np.log(probabilities)).sum()], rtol=1e-6)
+
+
+def test_labels_map_to_outputs_and_unknown_ones_are_masked():
+    outputs = np.array([-1, 1, 0], np.int32)
+    found, known = classification.head_indices(np.array([2, 0, -1, 1], np.int32), outputs)
+    assert found.tolist() == [0, 0, 0, 1] and known.tolist() == [True, False, False, True]
+    found, known = classification.head_indices(np.array([-1, -1], np.int32), np.array([], np.int32))
+    assert found.tolist() == [0, 0] and not known.any()
+
+
+def test_tally_against_the_definitions():
+    rng = np.random.default_rng(1)
+    ranks = rng.integers(0, 6, 500).astype(np.int32)
+    labels = rng.integers(0, 4, 500).astype(np.int32)  # class 4 never comes
+    losses = rng.random(500).astype(np.float32)
+    mask = (rng.random(500) < 0.9).astype(np.float32)
+    tally = Tally(5)
+    for part in np.array_split(np.arange(500), 7):
+        tally.add(losses[part], ranks[part], labels[part], mask[part])
+    kept = [(int(r), int(c), float(loss)) for r, c, loss, m in zip(ranks, labels, losses, mask, strict=True) if m]
+    per_class = [[r == 0 for r, c, _ in kept if c == label] for label in range(4)]
+    summary = tally.summary()
+    assert summary["samples"] == len(kept)
+    assert summary["top1"] == sum(r == 0 for r, _, _ in kept) / len(kept)
+    assert summary["top3"] == sum(r < 3 for r, _, _ in kept) / len(kept)
+    assert summary["map3"] == pytest.approx(sum(1 / (r + 1) if r < 3 else 0 for r, _, _ in kept) / len(kept))
+    assert summary["loss"] == pytest.approx(sum(loss for *_, loss in kept) / len(kept))
+    assert summary["class_mean"] == pytest.approx(np.mean([np.mean(hits) for hits in per_class]))
+
+
+def test_a_tally_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no labelled sample"):
+        Tally(3).summary()

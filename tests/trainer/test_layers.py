@@ -1,0 +1,98 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from trainer.models.layers import MaskedBatchNorm, RowDropout, TrainingRows, masked_moments
+from trainer.parallel import Parallel, joined
+from trainer.randomness import Position, row_keys
+
+
+def on_devices(count, function, **arrays):
+    """What `function(batch)` returns for the rows of all devices."""
+    parallel = Parallel(jax.devices("cpu")[:count])
+    result = parallel.infer(lambda _, batch: function(batch))(0, parallel.split(arrays))
+    return jax.tree.map(np.asarray, result)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_masked_batch_norm_is_plain_batch_norm_of_the_valid_rows(devices):
+    rng = np.random.default_rng(3)
+    x = rng.normal(5, 3, (12, 4, 5, 3)).astype(np.float32)
+    mask = np.array([1, 1, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1], np.float32)
+    x[mask == 0] = 1e6  # what padding holds must not matter
+
+    def normalized(batch):
+        norm = MaskedBatchNorm(3, momentum=0.9, epsilon=1e-3)
+        norm.scale[...], norm.bias[...] = jnp.array([1.0, 2.0, 0.5]), jnp.array([0.0, -1.0, 3.0])
+        y = norm(batch["x"], TrainingRows(batch["mask"], None))
+        return y, norm.mean[...], norm.var[...]
+
+    y, mean, var = on_devices(devices, normalized, x=x, mask=mask)
+
+    plain = nnx.BatchNorm(3, momentum=0.9, epsilon=1e-3, rngs=nnx.Rngs(0))
+    plain.scale[...], plain.bias[...] = jnp.array([1.0, 2.0, 0.5]), jnp.array([0.0, -1.0, 3.0])
+    plain.set_attributes(use_running_average=False)
+    expected = plain(x[mask == 1])
+    np.testing.assert_allclose(y.reshape(12, 4, 5, 3)[mask == 1], expected, atol=2e-5)
+    for device in range(devices):
+        np.testing.assert_allclose(mean[device], plain.mean[...], rtol=1e-5)
+        np.testing.assert_allclose(var[device], plain.var[...], rtol=1e-5)
+
+
+def test_inference_uses_the_running_statistics():
+    norm = MaskedBatchNorm(2, momentum=0.9, epsilon=0.0)
+    norm.mean[...], norm.var[...] = jnp.array([1.0, 2.0]), jnp.array([4.0, 0.25])
+    x = jnp.array([[[[3.0, 2.5]]]])
+    np.testing.assert_allclose(norm(x, None), [[[[1.0, 1.0]]]], rtol=1e-6)
+    np.testing.assert_allclose(norm.mean[...], [1.0, 2.0])
+
+
+def test_moments_without_a_valid_row_are_finite():
+    mean, var = on_devices(
+        2,
+        lambda batch: masked_moments(batch["x"], batch["mask"]),
+        x=np.ones((4, 2, 2, 3), np.float32),
+        mask=np.zeros(4, np.float32),
+    )
+    assert not mean.any() and not var.any()
+
+
+HERE = Position(epoch=2, step=3, global_step=9)
+
+
+def dropped(devices, *, seed=1, position=HERE, layer=0):
+    def drop(batch):
+        rows = TrainingRows(None, row_keys(seed, position, len(batch["x"])))
+        return RowDropout(0.25, layer=layer)(batch["x"], rows)
+
+    return on_devices(devices, drop, x=np.ones((8, 300), np.float32)).reshape(8, 300)
+
+
+def test_dropout_depends_on_seed_epoch_step_row_and_layer_but_not_on_devices():
+    base = dropped(1)
+    assert set(np.unique(base)) == {0.0, np.float32(1 / 0.75)}
+    assert abs((base == 0).mean() - 0.25) < 0.03
+    np.testing.assert_array_equal(base, dropped(2))
+    assert len({row.tobytes() for row in base}) == 8
+    others = [
+        dropped(1, seed=1 + 2**40),  # the upper half of a seed counts
+        dropped(1, position=Position(3, 2, 9)),
+        dropped(1, position=Position(2, 4, 9)),
+        dropped(1, layer=1),
+    ]
+    assert len({other.tobytes() for other in [base, *others]}) == 5
+    np.testing.assert_array_equal(base, dropped(1, position=Position(2, 3, 0)))
+
+
+def test_dropout_leaves_inference_alone():
+    x = jnp.ones((2, 3))
+    np.testing.assert_array_equal(RowDropout(0.5, layer=0)(x, None), x)
+
+
+def test_rows_come_back_in_order():
+    parallel = Parallel(jax.devices("cpu"))
+    rows = np.arange(6, dtype=np.int32)
+    out = parallel.infer(lambda _, batch: batch["rows"] * 10)(0, parallel.split({"rows": rows}))
+    assert joined(out).tolist() == [0, 10, 20, 30, 40, 50]
