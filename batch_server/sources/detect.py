@@ -13,7 +13,8 @@ from batch_server.sources.official_bin import OfficialBin, looks_right
 from batch_server.sources.rows import Chunk, Position
 
 HEAD_BYTES = 1 << 18
-GZIP_MAGIC = b"\x1f\x8b"
+# With the byte for deflate, the only method there is: key ids in binary files may well begin like the other two.
+GZIP_MAGIC = b"\x1f\x8b\x08"
 ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _COUNTRY = re.compile(rb'"countrycode"\s*:\s*"([0-9A-Za-z]{2})"')
@@ -81,19 +82,23 @@ def _csv(head: bytes, class_name: str | None) -> Format | None:
 
 
 def _json_lines(head: bytes, file_name: str, class_name: str | None) -> Format | None:
-    """Decided by all lines in sight that look like drawings, so that malformed ones among them do no harm."""
-    begin, country, found = None, "", False
-    for first, line in _lines(head):
-        begin = begin or first
+    """Decided by most of the lines in sight that look like drawings, so that malformed ones among them do no harm."""
+    first, country = None, ""
+    official = others = 0
+    for begin, line in _lines(head):
+        first = first or begin
         if line.lstrip().startswith(b"{") and b'"drawing"' in line:
             if b'"key_id"' in line or b'"word"' in line:
-                return OfficialNdjson(begin)
-            match = _COUNTRY.search(line)
-            country = country or (match[1].decode() if match else "")
-            found = True
-    if begin is None or not found:
+                official += 1
+            else:
+                others += 1
+                match = _COUNTRY.search(line)
+                country = country or (match[1].decode() if match else "")
+    if first is None or official + others == 0:
         return None
-    return CountryLines(begin, class_name or _name_told(class_of_file(_stem(file_name), country)))
+    if official >= others:
+        return OfficialNdjson(first)
+    return CountryLines(first, class_name or _name_told(class_of_file(_stem(file_name), country)))
 
 
 def _lines(head: bytes) -> Iterator[tuple[Position, bytes]]:

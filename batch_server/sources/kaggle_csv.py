@@ -59,7 +59,7 @@ class KaggleCsv:
     def layout(self) -> Layout:
         """How a line is written."""
         columns = np.array([COLUMNS.get(name, scan.OTHER) for name in self.header], np.uint8)
-        return Layout(columns, 0, self.class_name, self.parse_line)
+        return Layout(columns, 0, None if "word" in self.header else self.class_name, self.parse_line)
 
     def parse_line(self, line: bytes) -> Row:
         """Makes a row of one line; raises ValueError with the reason if it is malformed."""

@@ -20,8 +20,8 @@ from batch_server.sources.lines import BLOCK_BYTES, Stream
 from batch_server.sources.opening import CorruptSource
 from batch_server.sources.rows import START, Chunk, Position, Reject, Rows
 
-# The largest real record takes 1.6 kB; a dataset takes up to 1 MiB.
-RECORD_LIMIT_BYTES = 1 << 20
+# The largest real record takes 1.6 kB. A dataset takes up to 1 MiB, and packing adds at most 17 bytes (see `_parse`).
+RECORD_LIMIT_BYTES = (1 << 20) - 32
 HEADER_BYTES = 17
 
 _OK, _KEY_ID, _COUNTRY, _RECOGNIZED, _EMPTY_DRAWING, _EMPTY_STROKE = range(6)
@@ -102,7 +102,7 @@ def looks_right(head: bytes, whole: bool) -> bool:
         head: The file's first bytes.
         whole: Whether these are all of them; the last record must then end with them.
     """
-    status, *_, cut = _parse(np.frombuffer(head, np.uint8))
+    status, *_, cut = _parse(np.frombuffer(bytearray(head), np.uint8))
     return 2 * int(np.count_nonzero(status == _OK)) > len(status) and not (whole and cut < len(head))
 
 
@@ -117,11 +117,11 @@ def _parse(data):  # type: ignore[no-untyped-def]
     n = np.int64(len(data))
     most = n // HEADER_BYTES
     status = np.empty(most, np.uint8)
-    key_id = np.zeros(most, np.uint64)
-    country = np.zeros(most, np.uint16)
-    recognized = np.zeros(most, np.uint8)
-    timestamp = np.zeros(most, np.uint32)
-    lengths = np.zeros(most, np.uint32)
+    key_id = np.empty(most, np.uint64)
+    country = np.empty(most, np.uint16)
+    recognized = np.empty(most, np.uint8)
+    timestamp = np.empty(most, np.uint32)
+    lengths = np.empty(most, np.uint32)
     # A packed record is longer than its source only by strokes of 16,384 points and more, whose count takes 3 bytes.
     records = np.empty(n + n // 16384, np.uint8)
     out = np.int64(0)
@@ -140,6 +140,7 @@ def _parse(data):  # type: ignore[no-untyped-def]
             end += 2 + 2 * points
         if end > n or end - at > RECORD_LIMIT_BYTES:
             break
+        key_id[count], timestamp[count], lengths[count] = 0, 0, 0
         for i in range(8):
             key_id[count] |= np.uint64(data[at + i]) << np.uint64(8 * i)
         for i in range(4):
@@ -187,7 +188,8 @@ def _pack(data, first, strokes, records, out):  # type: ignore[no-untyped-def]
     at = first
     for _ in range(strokes):
         points = np.int64(data[at]) | np.int64(data[at + 1]) << 8
-        records[out : out + 2 * points] = data[at + 2 : at + 2 + 2 * points]
+        for i in range(2 * points):
+            records[out + i] = data[at + 2 + i]
         out += 2 * points
         at += 2 + 2 * points
     return out

@@ -92,20 +92,22 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
     """
     lines = SCANNED_LINES
     ends = np.empty(lines, np.int64)
-    status = np.full(lines, LEFT, np.uint8)
-    key_id = np.zeros(lines, np.uint64)
-    country = np.full(lines, UNKNOWN_COUNTRY, np.uint16)
-    recognized = np.full(lines, UNKNOWN_RECOGNIZED, np.uint8)
-    timestamp = np.full(lines, UNKNOWN_TIMESTAMP, np.uint32)
-    class_index = np.full(lines, NO_CLASS, np.int32)
-    lengths = np.zeros(lines, np.uint32)
+    # np.zeros and np.full would take Numba a second to compile, and most lines are not used.
+    status = np.empty(lines, np.uint8)
+    key_id = np.empty(lines, np.uint64)
+    country = np.empty(lines, np.uint16)
+    recognized = np.empty(lines, np.uint8)
+    timestamp = np.empty(lines, np.uint32)
+    class_index = np.empty(lines, np.int32)
+    lengths = np.empty(lines, np.uint32)
     # A coordinate takes two bytes of text at least, and a stroke seven besides.
     records = np.empty(len(data), np.uint8)
     written = np.int64(0)
     points = np.empty(len(data), np.uint8)
     counts = np.empty(len(data) // 7 + 1, np.int32)
     words = np.empty((_WORDS, 2), np.int64)
-    word_slots = np.full(_WORD_SLOTS, -1, np.int32)
+    word_slots = np.empty(_WORD_SLOTS, np.int32)
+    word_slots[:] = -1
     word_count = 0
     in_json = len(columns) == 0
 
@@ -114,6 +116,8 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
     while end < len(data) and line + 1 < lines:
         line += 1
         begin = end
+        status[line], key_id[line], lengths[line], class_index[line] = LEFT, 0, 0, NO_CLASS
+        country[line], recognized[line], timestamp[line] = UNKNOWN_COUNTRY, UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP
         at = _skip_blanks(data, begin)
         if data[at] == _NEWLINE:
             status[line] = BLANK
@@ -210,7 +214,7 @@ def _skip_blanks(data, at):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _expect(data, at, byte):  # type: ignore[no-untyped-def]
     """The position after a byte, -1 if it is not there."""
     return at + 1 if data[at] == byte else -1
@@ -396,7 +400,7 @@ def _timestamp(data, at):  # type: ignore[no-untyped-def]
     return at, np.uint32(((24 * days + hour) * 60 + minute) * 60 + second)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _two_digits(data, at, byte):  # type: ignore[no-untyped-def]
     """Reads two digits and, unless it is 0, the byte that follows them; -1 if they are not there, or if `at` is."""
     if at < 0 or not 48 <= data[at] <= 57 or not 48 <= data[at + 1] <= 57:
@@ -408,7 +412,7 @@ def _two_digits(data, at, byte):  # type: ignore[no-untyped-def]
     return at, value
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _text_end(data, at, delimiter):  # type: ignore[no-untyped-def]
     """Where printable ASCII ends: at the delimiter, a quote, a backslash, or anything else."""
     while 32 <= data[at] <= 126 and data[at] != delimiter and data[at] != _QUOTE and data[at] != _BACKSLASH:
@@ -416,7 +420,7 @@ def _text_end(data, at, delimiter):  # type: ignore[no-untyped-def]
     return at
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def _is_plain_word(data, start, end):  # type: ignore[no-untyped-def]
     """Whether a text is a class name without a blank at either end."""
     return 0 < end - start <= CLASS_NAME_LIMIT and data[start] != _SPACE and data[end - 1] != _SPACE

@@ -27,7 +27,7 @@ class Layout(NamedTuple):
     Attributes:
         columns: uint8 `[columns]`, the fields of a CSV line (`scan.KEY_ID` ...); empty for JSON objects.
         members: The fields of a JSON object, a sum of powers of two.
-        class_name: The class of all rows where a line holds no word, None if they have none.
+        class_name: The class of all rows; None if the lines name one each, or none at all.
         parse_line: The parser in Python: makes a row of a line without blanks at its ends, or raises ValueError with
             the reason why it is malformed.
         complete: Adds what the compiled parser does not know to the rows that it took.
@@ -107,10 +107,11 @@ def parse_one_by_one(
 def _taken(data: Text, first_line: int, scanned: scan.Scanned, class_name: str | None) -> Rows:
     """The rows that the compiled parser took."""
     taken = np.flatnonzero(scanned.status == scan.TAKEN)
-    class_index = scanned.class_index[taken]
-    classes = [data[start:end].tobytes().decode() for start, end in scanned.words.tolist()]
-    if not classes and class_name is not None:
-        class_index, classes = np.zeros_like(class_index), [class_name]
+    if class_name is None:
+        class_index = scanned.class_index[taken]
+        classes = [data[start:end].tobytes().decode() for start, end in scanned.words.tolist()]
+    else:
+        class_index, classes = np.zeros(len(taken), np.int32), [class_name]
     return Rows(
         scanned.key_id[taken],
         class_index,
