@@ -138,6 +138,24 @@ def test_a_row_larger_than_a_message_travels_in_parts(serve: Callable[..., Any],
         assert chunk.checksum == wire.checksum(*sizes, decoded(chunk))
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_row_of_8_mb_passes_too(
+    serve: Callable[..., Any], call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, compression: int
+) -> None:
+    """No setting gives so large a row, so the pictures here are made up: noise, which nothing shrinks."""
+    noise = np.random.default_rng(0).integers(0, 256, (1, 1640, 1640, 3), dtype=np.uint8)
+    assert noise.nbytes > 8_000_000
+    chunk_of = BatchMaker.chunk
+    monkeypatch.setattr(BatchMaker, "chunk", lambda *a, **options: chunk_of(*a, **options)._replace(image=noise))
+    caller = call(serve().address)
+    chunks = caller.chunks(caller.request(pipeline(batch_size=1), steps=3, compression=compression))
+    assert len(chunks) == 3
+    for chunk in chunks:
+        tensors = decoded(chunk)
+        assert np.array_equal(tensors["image"], noise)
+        assert chunk.checksum == wire.checksum(chunk.epoch, chunk.step, 0, 1, tensors)
+
+
 def test_rows_do_not_depend_on_threads_restarts_shards_or_where_a_range_begins(
     serve: Callable[..., Any], call: Callable[..., Any]
 ) -> None:
