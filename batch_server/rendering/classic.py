@@ -138,7 +138,8 @@ def _compile(source: int) -> tuple[Any, Any]:
                     )
                     painted += 1
                     plan.point_ends[painted] = point_end
-                plan.windows[row] = window_origin(sample, settings.side_px, settings.size_px)
+                top, left = window_origin(sample, settings.side_px, settings.size_px)
+                plan.windows[row, 0], plan.windows[row, 1] = top, left
             plan.stroke_ends[row + 1] = painted
         return -1
 
