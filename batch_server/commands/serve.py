@@ -41,7 +41,10 @@ example: batch-server serve --data datasets --listen 127.0.0.1:50051
 def add(subcommands: Subcommands) -> None:
     """Declares the subcommand."""
     parser = subcommands.add_parser(
-        "serve", help="stream the datasets of a folder", description=__doc__, epilog=_EPILOG
+        "serve",
+        help="stream the datasets of a folder",
+        description="Streams the datasets of a folder to trainers.",
+        epilog=_EPILOG,
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of datasets")
     parser.add_argument(

@@ -43,7 +43,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
     """Shows every default, and keeps the line breaks of examples."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = super()._get_help_string(action)
+        text = action.help if action.default is None else super()._get_help_string(action)
         if isinstance(action, argparse._HelpAction) or not action.option_strings:
             return text
         return f"{text} [{variable(action.dest)}]"
