@@ -10,6 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine, or a kernel that is compiled first, must not fail a property.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
 

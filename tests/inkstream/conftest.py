@@ -12,17 +12,12 @@ import numpy as np
 import pytest
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
-from hypothesis import settings
 
 from inkstream import messages, wire
 from inkstream.chunking import Span, chunk_rows, shard_rows
 from inkstream.errors import InvalidPipeline
 from inkstream.pipeline import Pipeline
 from inkstream.v1 import batch_service_pb2 as pb
-
-# A busy machine must not fail a property.
-settings.register_profile("no deadline", deadline=None)
-settings.load_profile("no deadline")
 
 CLASSES = ("cat", "dog", "The Eiffel Tower")
 DTYPES = {
