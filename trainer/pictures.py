@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from inkstream.pipeline import Render
 
@@ -35,7 +36,8 @@ def draw_guesses(path: Path, samples: Sequence[Guessed], render: Render) -> None
         render: How the images were drawn.
     """
     rows = -(-len(samples) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS * 1.7, rows * 2.1), layout="constrained", dpi=120)
+    apart = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12)  # else a row's guesses touch the next row's titles
+    figure = Figure(figsize=(COLUMNS * 1.8, rows * 2.4), layout=apart, dpi=120)
     for axes, sample in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, samples, strict=False):
         first, *others = sample.guesses
         colour = "black" if sample.truth is None else "tab:green" if sample.truth == first else "tab:red"
