@@ -95,6 +95,7 @@ def run(options: argparse.Namespace) -> int:
             max_streams=options.max_streams,
         )
     )
+    stop.drain_from_now_on()
     server.start()
     print(f"listening on {server.address}", flush=True)
     number = stop.wait()
@@ -106,25 +107,28 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """Turns signals into events. Until `wait` is called, one ends the process at once: there is nothing to drain."""
+    """Turns signals into events; while the server is starting, one ends the process: there is nothing to drain."""
 
     def __init__(self) -> None:
         self.hurry = Event()
         self._asked = Event()
-        self._waiting = False
+        self._starting = True
         self._number = 0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._receive)
 
+    def drain_from_now_on(self) -> None:
+        """The server is about to answer: a signal no longer ends the process by itself."""
+        self._starting = False
+
     def wait(self) -> int:
         """The number of the signal that asks to stop."""
-        self._waiting = True
         self._asked.wait()
         return self._number
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if not self._waiting:
+        if self._starting:
             raise SystemExit(128 + number)
         if self._asked.is_set():
             self.hurry.set()
