@@ -79,6 +79,8 @@ def import_drawings(
             # The dataset was whole when the earlier attempt was cut off.
             return _conclude(staging, Summary(**finished), replace)
         if target.exists() and not replace:
+            if earlier is None:
+                staging.remove()
             raise _exists(target)
         if earlier == plan.signature:
             display.note("going on with an import that was cut off")

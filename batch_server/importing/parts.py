@@ -1,9 +1,9 @@
 """Parts: rows on disk between reading and writing, so that an import can be killed and go on.
 
-A part file is a sequence of chunks, a footer and a tail; numbers are little-endian. A chunk is a header (CHUNK), seven
-arrays of n values (ARRAYS), the packed records and the rejects, JSON lines of `[line, reason]`. The footer is a JSON
-object, the tail (TAIL) says how long it is. Chunks and footer have XXH3-64 checksums. A file is written under a
-temporary name, flushed to the disk and renamed: what has its final name is whole.
+A part file is a sequence of chunks, a footer and a tail; numbers are little-endian. A chunk is a header (CHUNK and
+CHECKSUM), seven arrays of n values (ARRAYS), the packed records and the rejects, JSON lines of `[line, reason]`. The
+footer is a JSON object, the tail (TAIL) says how long it is. Chunks and footer have XXH3-64 checksums. A file is
+written under a temporary name, flushed to the disk and renamed: what has its final name is whole.
 """
 
 import json
@@ -23,7 +23,8 @@ from batch_server.importing.errors import ImportFailed
 from batch_server.sources.rows import NO_CLASS, Position, Reject, Rows
 
 MAGIC = b"INKPART\x01"
-CHUNK = struct.Struct("<IIQIIQ")  # source, rows, bytes of records, rejects, bytes of rejects, checksum of what follows
+CHUNK = struct.Struct("<IIQI")  # source, rows, bytes of records, bytes of rejects
+CHECKSUM = struct.Struct("<Q")  # of the header and of what follows this
 TAIL = struct.Struct("<QQ8s")  # bytes of the footer, its checksum, MAGIC
 ARRAYS: tuple[tuple[str, str], ...] = (
     ("key_id", "<u8"),
@@ -45,15 +46,13 @@ class Footer(NamedTuple):
         classes: Names that its rows' `class_index` refers to.
         rows: How many rows it has of which source: index and number.
         void: Sources of which nothing is kept, also of what earlier parts hold: index and reason.
-        lines: Lines of the last slice that this part has touched, from the slice's beginning.
         slice: Where the next part goes on: index of the slice in the task, None if the task is done.
-        after: And the position in it.
+        after: The position there; if the task is done, where its last slice ended.
     """
 
     classes: list[str]
     rows: list[tuple[int, int]]
     void: list[tuple[int, str]]
-    lines: int
     slice: int | None
     after: Position
 
@@ -85,11 +84,8 @@ class PartWriter:
         rejects = b"".join(orjson.dumps(list(reject)) + b"\n" for reject in rows.rejects)
         arrays = [np.ascontiguousarray(getattr(rows, name), dtype).view(np.uint8) for name, dtype in ARRAYS]
         pieces = [array.data for array in (*arrays, rows.records)] + [memoryview(rejects)]
-        checksum = xxhash.xxh3_64()
-        for piece in pieces:
-            checksum.update(piece)
-        header = (source, len(rows.key_id), len(rows.records), len(rows.rejects), len(rejects), checksum.intdigest())
-        self._file.write(CHUNK.pack(*header))
+        header = (source, len(rows.key_id), len(rows.records), len(rejects))
+        self._file.write(CHUNK.pack(*header) + CHECKSUM.pack(_checksum(header, *pieces)))
         for piece in pieces:
             self._file.write(piece)
 
@@ -97,10 +93,10 @@ class PartWriter:
         """Says that nothing of a source is to be kept."""
         self._void.append((source, reason))
 
-    def finish(self, lines: int, slice_index: int | None, after: Position) -> None:
+    def finish(self, slice_index: int | None, after: Position) -> None:
         """Completes the part; see `Footer`."""
         rows = list(self._rows.items())
-        fields = Footer(list(self._classes), rows, self._void, lines, slice_index, after)._asdict()
+        fields = Footer(list(self._classes), rows, self._void, slice_index, after)._asdict()
         footer = json.dumps(fields).encode()
         self._file.write(footer + TAIL.pack(len(footer), xxhash.xxh3_64_intdigest(footer), MAGIC))
         self._file.flush()
@@ -109,10 +105,22 @@ class PartWriter:
 
 
 class StagedRows(NamedTuple):
-    """A chunk of a part: rows of one source, and how many rejects it has."""
+    """A chunk of a part: rows and rejects of one source."""
 
     source: int
     rows: Rows
+
+
+class _Header(NamedTuple):
+    source: int
+    rows: int
+    record_bytes: int
+    reject_bytes: int
+    checksum: int
+
+    @property
+    def body_bytes(self) -> int:
+        return self.rows * ROW_BYTES + self.record_bytes + self.reject_bytes
 
 
 class Part:
@@ -144,8 +152,9 @@ class Part:
     def keys(self, void: Container[int]) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
         """Key ids and class indices of all rows whose source is not void, chunk by chunk."""
         with open(self._path, "rb") as file:
-            for source, rows, _, body_bytes, _ in self._headers(file):
-                if source not in void:
+            for header in self._headers(file):
+                body_bytes, rows = header.body_bytes, header.rows
+                if header.source not in void:
                     keys = file.read(rows * KEYS_BYTES)
                     body_bytes -= len(keys)
                     yield np.frombuffer(keys, "<u8", rows), np.frombuffer(keys, "<i4", rows, 8 * rows)
@@ -158,31 +167,39 @@ class Part:
             ImportFailed: A chunk is not what was written.
         """
         with open(self._path, "rb") as file:
-            for source, count, record_bytes, body_bytes, checksum in self._headers(file):
-                body = file.read(body_bytes)
-                if xxhash.xxh3_64_intdigest(body) != checksum:
+            for header in self._headers(file):
+                body = file.read(header.body_bytes)
+                if _checksum(header[:4], body) != header.checksum:
                     raise self._damaged()
                 columns = {}
                 at = 0
                 for name, dtype in ARRAYS:
-                    columns[name] = np.frombuffer(body, dtype, count, at)
+                    columns[name] = np.frombuffer(body, dtype, header.rows, at)
                     at += columns[name].nbytes
-                records = np.frombuffer(body, np.uint8, record_bytes, at)
-                rejects = [Reject(*orjson.loads(line)) for line in body[at + record_bytes :].splitlines()]
-                yield StagedRows(source, Rows(**columns, records=records, classes=self.footer.classes, rejects=rejects))
+                records = np.frombuffer(body, np.uint8, header.record_bytes, at)
+                rejects = [Reject(*orjson.loads(line)) for line in body[at + header.record_bytes :].splitlines()]
+                rows = Rows(**columns, records=records, classes=self.footer.classes, rejects=rejects)
+                yield StagedRows(header.source, rows)
 
-    def _headers(self, file: BinaryIO) -> Iterator[tuple[int, int, int, int, int]]:
-        """Per chunk its source, rows, bytes of records, bytes of all its body, and checksum; the body comes next."""
+    def _headers(self, file: BinaryIO) -> Iterator[_Header]:
+        """The header of each chunk; the body comes next in the file."""
         file.seek(len(MAGIC))
         while (at := file.tell()) < self._chunks_end:
-            header = file.read(CHUNK.size)
-            if len(header) < CHUNK.size:
+            fields = file.read(CHUNK.size)
+            checksum = file.read(CHECKSUM.size)
+            if len(checksum) < CHECKSUM.size:
                 raise self._damaged()
-            source, rows, record_bytes, _, reject_bytes, checksum = CHUNK.unpack(header)
-            body_bytes = rows * ROW_BYTES + record_bytes + reject_bytes
-            if at + CHUNK.size + body_bytes > self._chunks_end:
+            header = _Header(*CHUNK.unpack(fields), *CHECKSUM.unpack(checksum))
+            if at + CHUNK.size + CHECKSUM.size + header.body_bytes > self._chunks_end:
                 raise self._damaged()
-            yield source, rows, record_bytes, body_bytes, checksum
+            yield header
 
     def _damaged(self) -> ImportFailed:
         return ImportFailed(f"{self._path} is damaged: delete it and run the same command again")
+
+
+def _checksum(header: tuple[int, ...], *body: bytes | memoryview) -> int:
+    state = xxhash.xxh3_64(CHUNK.pack(*header))
+    for piece in body:
+        state.update(piece)
+    return state.intdigest()

@@ -12,7 +12,7 @@ from batch_server.importing.parts import PartWriter
 from batch_server.importing.plan import Plan, Slice, Task
 from batch_server.importing.staging import Staging
 from batch_server.sources.opening import Container, CorruptSource, Opener, SourceStream
-from batch_server.sources.rows import START, Position, Rows
+from batch_server.sources.rows import Position, Rows
 from batch_server.sources.walk import Source
 
 # Reading a part again is all that a kill costs, per worker; each part costs a flush to the disk.
@@ -93,7 +93,7 @@ class _Reading:
         with closing(_steps(self._plan.sources, task, begin, position, opener)) as steps:
             while begin is not None and not self.stop.is_set():
                 try:
-                    begin = self._write_part(index, number, steps)
+                    begin, position = self._write_part(index, number, position, steps)
                 except OSError as error:
                     raise ImportFailed(
                         f"cannot write to {self._staging.folder}: {error.strerror or error}; make room, and run the "
@@ -101,25 +101,27 @@ class _Reading:
                     ) from error
                 number += 1
 
-    def _write_part(self, task: int, number: int, steps: Iterator[_Step]) -> int | None:
-        """Writes one part; returns in which slice the task goes on, None if it is done."""
-        part_bytes = lines = 0
+    def _write_part(
+        self, task: int, number: int, after: Position, steps: Iterator[_Step]
+    ) -> tuple[int | None, Position]:
+        """Writes one part from a position on; returns in which slice and where the task goes on, None if it is done."""
+        part_bytes = 0
         with PartWriter(self._staging.part_path(task, number)) as part:
             for step in steps:
                 if self.stop.is_set():
-                    return None
+                    return None, after
                 if step.rows is None:
                     part.void(step.source, step.reason)
                 else:
                     part.add(step.source, step.rows)
                 self._advance(step.read_bytes, 0 if step.rows is None else len(step.rows.key_id))
                 part_bytes += step.read_bytes
-                lines = step.after.line - 1
+                after = step.after
                 if part_bytes >= PART_BYTES:
-                    part.finish(lines, step.slice, step.after)
-                    return step.slice
-            part.finish(lines, None, START)
-            return None
+                    part.finish(step.slice, after)
+                    return step.slice, after
+            part.finish(None, after)
+            return None, after
 
     def _advance(self, read_bytes: int, rows: int) -> None:
         with self._lock:

@@ -146,7 +146,7 @@ class PartsMerger:
                         _append(writer, kept, label_of)
                         show(position)
                 if parts:
-                    lines_before[task[-1].source] += parts[-1].footer.lines
+                    lines_before[task[-1].source] += parts[-1].footer.after.line - 1
             while next_rejected is not None:
                 self._reject(rejects, *next_rejected)
                 next_rejected = next(whole_sources, None)

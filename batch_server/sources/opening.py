@@ -14,6 +14,8 @@ from typing import IO, NamedTuple
 
 SKIP_BYTES = 1 << 20
 
+_ENCRYPTED = 1  # a flag of a zip's member
+
 
 class Container(Enum):
     """What a source is wrapped in."""
@@ -127,7 +129,10 @@ class Opener:
             with damage_told():
                 if location.container is Container.ZIP:
                     archive = self._zip(location.path)
-                    raw = stack.enter_context(archive.open(archive.infolist()[location.member]))
+                    entry = archive.infolist()[location.member]
+                    if entry.flag_bits & _ENCRYPTED:
+                        raise CorruptSource("encrypted: unpack it first")
+                    raw = stack.enter_context(archive.open(entry))
                 else:
                     raw = stack.enter_context(open(location.path, "rb"))
                     if location.container is Container.GZIP:
@@ -152,8 +157,6 @@ def damage_told() -> Iterator[None]:
         raise CorruptSource(f"damaged archive: {error}") from None
     except NotImplementedError as error:
         raise CorruptSource(f"archive of an unknown kind: {error}") from None
-    except RuntimeError as error:  # how zipfile says that a password is needed
-        raise CorruptSource(f"archive that cannot be opened: {error}") from None
     except (ValueError, IndexError, struct.error) as error:
         raise CorruptSource(f"damaged archive: {error}") from None
     except OSError as error:
