@@ -3,6 +3,8 @@
 import argparse
 import fnmatch
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 import batch_server.cli
 import trainer.cli
 from inkstream.command_line import Command, build_parser, variable
+from inkstream.pipeline import ENCODINGS, STYLES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
@@ -133,7 +136,17 @@ def test_servers_cannot_write_to_the_data() -> None:
 
 
 def test_the_health_probe_is_in_the_image() -> None:
-    probe = SERVICES["batch-server"]["healthcheck"]["test"][-1]
-    copied = [rest.split() for word, rest in instructions("Dockerfile.server") if word == "COPY"]
-    assert ["deploy/healthcheck.py", probe] in copied
-    assert any(word == "HEALTHCHECK" and probe in rest for word, rest in instructions("Dockerfile.server"))
+    probe = Path(SERVICES["batch-server"]["healthcheck"]["test"][-1])
+    (copied,) = [
+        rest.split() for word, rest in instructions("Dockerfile.server") if probe.name in rest and word == "COPY"
+    ]
+    assert (f"deploy/{probe.name}" in copied, copied[-1]) == (True, f"{probe.parent}/")
+    assert any(word == "HEALTHCHECK" and str(probe) in rest for word, rest in instructions("Dockerfile.server"))
+
+
+def test_the_images_kernels_are_compiled_by_drawing_the_whole_way() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "deploy/compile_kernels.py"], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("drew 100 drawings") == 2 * len(STYLES) * len(ENCODINGS)
