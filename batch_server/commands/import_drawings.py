@@ -89,11 +89,15 @@ def _print(summary: Summary, dataset: Path) -> None:
         print(f"rejected: {summary.rejected - FIRST_REJECTS:,} more", file=sys.stderr)
     if not summary.samples:
         return
-    classes = f"in {summary.classes:,} classes" if summary.classes else "without classes"
-    print(f"{dataset}: {summary.samples:,} drawings {classes}")
+    classes = f"in {_counted(summary.classes, 'class', 'classes')}" if summary.classes else "without classes"
+    print(f"{dataset}: {_counted(summary.samples, 'drawing', 'drawings')} {classes}")
     print(f"rejected: {summary.rejected:,}" + _listed(summary.rejected, dataset, "--rejects"))
     print(f"duplicates: {summary.duplicates:,}" + _listed(summary.duplicates, dataset, "--duplicates"))
     print(f"fingerprint: {summary.fingerprint}")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def _listed(count: int, dataset: Path, option: str) -> str:
