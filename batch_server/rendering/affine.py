@@ -1,4 +1,4 @@
-"""The affine matrix of a drawing: flips, magnification, shear, rotation and shift, about the canvas' centre."""
+"""The affine matrix of a drawing: flips, magnification, shear, rotation and shift, about the drawing's middle."""
 
 from typing import NamedTuple
 
@@ -14,9 +14,6 @@ ZOOM = operation("zoom")
 SHEAR = operation("shear")
 ROTATE = operation("rotate")
 SHIFT = operation("shift")
-
-# The middle of a drawing's coordinates, 0..255.
-MIDDLE = 127.5
 
 
 class Warp(NamedTuple):
@@ -34,15 +31,26 @@ class Warp(NamedTuple):
 
 
 class Canvas(NamedTuple):
-    """Where a drawing goes that is not warped: coordinate c lies at `first_px + step_px * c` on a square."""
+    """Where a drawing goes that is not warped: its middle to `centre_px` of a square.
+
+    Attributes:
+        side_px: Side of the square.
+        centre_px: The same for x and y.
+        step_px: Pixels from one coordinate to the next.
+        is_centred: Whether a drawing's middle is that of the box around all its points, or always that of 0..255.
+    """
 
     side_px: int
-    first_px: float
+    centre_px: float
     step_px: float
+    is_centred: bool
 
 
 class Affine(NamedTuple):
-    """From coordinates (u, v) to (xx * u + xy * v + x, yx * u + yy * v + y) in pixels of a canvas."""
+    """From (u, v), coordinates less those of the drawing's middle, to a canvas' pixels.
+
+    That is (xx * u + xy * v + x, yx * u + yy * v + y).
+    """
 
     xx: float
     xy: float
@@ -54,7 +62,13 @@ class Affine(NamedTuple):
 
 @piece
 def random_affine(sample: Sample, warp: Warp, canvas: Canvas) -> Affine:
-    """The matrix of one drawing: it is flipped, magnified, sheared, rotated and shifted, in this order."""
+    """The matrix of one drawing: it is flipped, magnified, sheared, rotated and shifted, in this order.
+
+    Args:
+        sample: Which drawing, in which epoch of which run.
+        warp: Within which bounds.
+        canvas: Where the drawing's middle goes, before the shift.
+    """
     zoom = between(stream(sample, ZOOM), 0, warp.zoom_low, warp.zoom_high)
     scale = stream(sample, SCALE)
     across = zoom * between(scale, 0, warp.scale_low, warp.scale_high)
@@ -76,8 +90,4 @@ def random_affine(sample: Sample, warp: Warp, canvas: Canvas) -> Affine:
     xy = (cosine * shear_x - sine) * down * canvas.step_px
     yx = (sine + cosine * shear_y) * across * canvas.step_px
     yy = (sine * shear_x + cosine) * down * canvas.step_px
-    # The middle of the coordinates goes to the middle of the canvas, then the shift.
-    centre_px = canvas.first_px + canvas.step_px * MIDDLE
-    x = centre_px - (xx + xy) * MIDDLE + shift_x_px
-    y = centre_px - (yx + yy) * MIDDLE + shift_y_px
-    return Affine(xx, xy, x, yx, yy, y)
+    return Affine(xx, xy, canvas.centre_px + shift_x_px, yx, yy, canvas.centre_px + shift_y_px)

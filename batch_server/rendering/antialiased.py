@@ -27,9 +27,10 @@ def _draw_picture(
 ) -> None:
     """Draws one record; `placed` and `planes` are room to work in."""
     size_px, side_px = settings.size_px, settings.side_px
-    # The outermost coordinates lie half a line from the edge, so that no ink is cut.
-    step_px = (side_px - settings.line_width_px) / 255.0
-    canvas = Canvas(side_px, settings.line_width_px * 0.5, step_px)
+    # The outermost points of the largest drawing lie a line's width from the edge, so half a width of paper is left
+    # around its ink: a small shift cuts nothing.
+    step_px = (side_px - 2.0 * settings.line_width_px) / 255.0
+    canvas = Canvas(side_px, side_px * 0.5, step_px, True)
     strokes = place_strokes(record, sample, settings.points, canvas, placed)
     factor = between(stream(sample, LINE_WIDTH), 0, settings.line_width_low, settings.line_width_high)
     width_px = settings.line_width_px * factor

@@ -17,7 +17,7 @@ from batch_server.rendering.compiled import kernel, piece, source_digest
 from batch_server.rendering.encodings import order_value, shown_strokes
 from batch_server.rendering.hues import CLASSIC_RGB, stroke_hue
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
-from batch_server.rendering.placing import place_strokes, room_for
+from batch_server.rendering.placing import MIDDLE, place_strokes, room_for
 from batch_server.rendering.sample import Sample
 from batch_server.rendering.settings import GRAY, ORDER, THIRDS, Settings
 
@@ -112,7 +112,7 @@ def _compile(source: int) -> tuple[Any, Any]:
     ) -> int:
         """Fills `plan` for a chunk; returns the first row without a well-formed record, -1 if there is none."""
         assert source >= 0  # closed over, so that the cache notices edits of other files
-        canvas = Canvas(CANVAS_PX, 0.0, 1.0)
+        canvas = Canvas(CANVAS_PX, MIDDLE, 1.0, False)
         placed = room_for(len(data))
         point_end = 0
         painted = 0

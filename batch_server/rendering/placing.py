@@ -14,6 +14,9 @@ from batch_server.rendering.sample import Sample, between, stream
 STROKE_DROPOUT = operation("stroke_dropout")
 JITTER = operation("jitter")
 
+# The middle of the coordinates, 0..255.
+MIDDLE = 127.5
+
 
 class PointAugment(NamedTuple):
     """The part of `inkstream.Augment` that works on points; units and ranges as there."""
@@ -57,7 +60,6 @@ def place_strokes(
     Returns:
         The number of strokes that stay, at least 1.
     """
-    affine = random_affine(sample, augment.warp, canvas)
     dropout = stream(sample, STROKE_DROPOUT)
     jitter = stream(sample, JITTER)
     jitter_px = augment.jitter * canvas.side_px
@@ -66,6 +68,8 @@ def place_strokes(
     at = counts_at
     for _ in range(strokes):
         _, at = read_count(record, at)  # the points begin where the counts end
+    middle_u, middle_v = _box_middle(record, strokes, counts_at, at) if canvas.is_centred else (MIDDLE, MIDDLE)
+    affine = random_affine(sample, augment.warp, canvas)
     kept = 0
     filled = 0
     passed = 0  # points of the record so far; jitter goes by it, so that dropping a stroke leaves the others alone
@@ -73,8 +77,9 @@ def place_strokes(
         count, counts_at = read_count(record, counts_at)
         if stroke == spared or uniform(dropout, np.uint64(stroke)) >= augment.stroke_dropout:
             for i in range(count):
-                u = np.float64(record[at + i])
-                v = np.float64(record[at + count + i])
+                # Exact, so a drawing that lies elsewhere in 0..255 is the same picture, bit for bit, when centred.
+                u = record[at + i] - middle_u
+                v = record[at + count + i] - middle_v
                 x = affine.xx * u + affine.xy * v + affine.x
                 y = affine.yx * u + affine.yy * v + affine.y
                 if jitter_px > 0.0:
@@ -98,3 +103,18 @@ def _spared_stroke(dropout: np.uint64, strokes: int) -> int:
         if uniform(dropout, np.uint64(stroke)) > uniform(dropout, np.uint64(spared)):
             spared = stroke
     return spared
+
+
+@piece
+def _box_middle(record: npt.NDArray[np.uint8], strokes: int, counts_at: int, points_at: int) -> tuple[float, float]:
+    """The middle of the box around all points of a record: dropping a stroke leaves the others where they are."""
+    low_x, high_x, low_y, high_y = 255, 0, 255, 0
+    at = points_at
+    for _ in range(strokes):
+        count, counts_at = read_count(record, counts_at)
+        for i in range(at, at + count):
+            x, y = int(record[i]), int(record[i + count])
+            low_x, high_x = min(x, low_x), max(x, high_x)
+            low_y, high_y = min(y, low_y), max(y, high_y)
+        at += 2 * count
+    return (low_x + high_x) * 0.5, (low_y + high_y) * 0.5

@@ -14,6 +14,7 @@ from inkstream.pipeline import Augment, Erase, Render
 
 Pictures = Callable[..., npt.NDArray[np.uint8]]
 OVERSAMPLING = 16
+WIDEST = ([0, 255], [0, 255])  # a stroke that makes the box around a drawing that of 0..255
 
 
 def true_coverage(drawing: Any, size: int, width: float) -> npt.NDArray[np.float64]:
@@ -21,8 +22,11 @@ def true_coverage(drawing: Any, size: int, width: float) -> npt.NDArray[np.float
     fine = size * OVERSAMPLING
     inked = np.zeros((fine, fine), bool)
     centres = ((np.arange(fine) + 0.5) / OVERSAMPLING).astype(np.float32)
-    for xs, ys in drawing:
-        points = np.stack([xs, ys], 1) * (size - width) / 255 + width / 2
+    coordinates = [np.stack([xs, ys], 1) for xs, ys in drawing]
+    box = np.concatenate(coordinates)
+    middle = (box.min(0) + box.max(0)) / 2
+    for stroke in coordinates:
+        points = (stroke - middle) * (size - 2 * width) / 255 + size / 2
         for start, end in itertools.pairwise(points):
             low = np.maximum((np.minimum(start, end) - width) * OVERSAMPLING, 0).astype(int)
             high = ((np.maximum(start, end) + width) * OVERSAMPLING).astype(int) + 1
@@ -73,12 +77,39 @@ def test_no_ink_is_cut_without_augmentation(pictures: Pictures) -> None:
     frame = [([0, 255, 255, 0, 0], [0, 0, 255, 255, 0])]
     for size, width in ((8, 2.0), (28, 1.5), (128, 2.0), (128, 32.0), (1280, 64.0)):
         picture = pictures([frame], Render(size=size, line_width_px=width))[0, ..., 0]
-        edge = (
-            picture[0, round(width) : -round(width)] if width < size / 4 else picture[0, size // 2 - 1 : size // 2 + 1]
-        )
-        assert (edge == 255).all()
+        assert (picture[: int(width / 2)] == 0).all()  # half a line's width stays free
+        upper_half = picture[: size // 2, size // 2 - 1 : size // 2 + 1].astype(int)
+        np.testing.assert_allclose(upper_half.sum(0) / 255, width, atol=0.01)
+        assert (upper_half[math.ceil(width / 2) : int(1.5 * width)] == 255).all()
         for other in (picture.T, picture[::-1], picture[:, ::-1]):
             np.testing.assert_allclose(picture, other, atol=1)
+
+
+def test_a_lone_point_is_in_the_middle(pictures: Pictures) -> None:
+    corners = [[([x], [y])] for x in (0, 255) for y in (0, 255)]
+    for size in (9, 65):
+        dots = pictures(corners, Render(size=size))
+        assert (dots == dots[0]).all()
+        assert dots[0, size // 2, size // 2, 0] == 255
+        for other in (dots[:, ::-1], dots[:, :, ::-1]):
+            np.testing.assert_array_equal(dots, other)
+
+
+@pytest.mark.parametrize("encoding", ["gray", "order", "thirds", "rainbow"])
+def test_where_in_its_coordinates_a_drawing_lies_matters_in_classic_only(
+    pictures: Pictures, generated: list[Any], encoding: str
+) -> None:
+    small = [[([x // 2 for x in xs], [y // 3 for y in ys]) for xs, ys in drawing] for drawing in generated]
+    moved = [
+        [([x + 1 + 2 * i for x in xs], [y + 170 - 2 * i for y in ys]) for xs, ys in drawing]
+        for i, drawing in enumerate(small)
+    ]
+    augment = Augment(rotate_deg=180, shift=0.1, shear=0.3, scale=(0.5, 1.5), stroke_dropout=0.3, jitter=0.01)
+    render = Render(size=50, encoding=encoding)
+    for chosen in (None, augment):
+        np.testing.assert_array_equal(pictures(small, render, chosen), pictures(moved, render, chosen))
+    classic = Render(size=50, encoding=encoding, style="classic")
+    assert (pictures(small, classic) != pictures(moved, classic)).any((1, 2, 3)).all()
 
 
 def test_coverage_ends_at_exactly_ink_and_paper(pictures: Pictures, generated: list[Any]) -> None:
@@ -96,7 +127,7 @@ def test_order_darkens_stroke_by_stroke(pictures: Pictures) -> None:
     strokes = [([20, 230], [y, y]) for y in range(10, 250, 20)]  # 12 strokes that do not touch
     for ink, paper in ((255, 0), (0, 255), (200, 40)):
         picture = pictures([strokes], Render(size=256, encoding="order", ink=ink, paper=paper))[0, ..., 0].astype(int)
-        rows = [round(1 + y * 254 / 255 - 0.5) for y in range(10, 250, 20)]
+        rows = [int(128 + (y - 120) * 252 / 255) for y in range(10, 250, 20)]
         expected = [math.floor(paper + (ink - paper) * (255 - 13 * min(k, 10)) / 255 + 0.5) for k in range(12)]
         assert [int(picture[row, 128]) for row in rows] == expected
 
@@ -112,9 +143,10 @@ def test_later_strokes_lie_on_top(pictures: Pictures) -> None:
 
 
 def test_thirds_are_pictures_of_the_first_strokes(pictures: Pictures, generated: list[Any]) -> None:
-    thirds = pictures(generated, Render(size=64, encoding="thirds"))
+    whole = [[WIDEST, *drawing] for drawing in generated]  # so that the first strokes lie where they lie in the whole
+    thirds = pictures(whole, Render(size=64, encoding="thirds"))
     for channel in range(3):
-        shown = [drawing[: math.ceil(len(drawing) * (channel + 1) / 3)] for drawing in generated]
+        shown = [drawing[: math.ceil(len(drawing) * (channel + 1) / 3)] for drawing in whole]
         np.testing.assert_array_equal(thirds[..., channel], pictures(shown, Render(size=64))[..., 0])
 
 
@@ -123,7 +155,7 @@ def test_rainbow_turns_by_whole_hues(pictures: Pictures) -> None:
         strokes = [([20, 230], [10 + 20 * k] * 2) for k in range(count)]
         picture = pictures([strokes], Render(size=256, encoding="rainbow", ink=220, paper=40))[0]
         for k in range(count):
-            colour = picture[round(1 + (10 + 20 * k) * 254 / 255 - 0.5), 128].astype(float)
+            colour = picture[int(128 + (20 * k - 10 * (count - 1)) * 252 / 255), 128].astype(float)
             np.testing.assert_allclose(
                 colour, np.multiply(colorsys.hsv_to_rgb(k * (180 // count) / 180, 1, 1), 220), atol=0.5
             )

@@ -11,6 +11,7 @@ from inkstream.pipeline import Augment, Erase, Render
 
 Pictures = Callable[..., npt.NDArray[np.uint8]]
 STYLES = ("antialiased", "classic")
+CORNERS = [([0], [0]), ([255], [255])]  # two dots, out of sight when magnified
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -49,7 +50,7 @@ def test_windows_are_uniform(pictures: Pictures) -> None:
 def rectangles(pictures: Pictures, erase: Erase, style: str = "antialiased", encoding: str = "gray") -> Any:
     """For each of 400 drawings that leave the picture: height, width, top, left, value; or None."""
     render = Render(size=100, style=style, encoding=encoding, ink=254, paper=255)
-    drawn = pictures([[([0], [0])]] * 400, render, Augment(erase=erase, zoom=(10, 10)))
+    drawn = pictures([CORNERS] * 400, render, Augment(erase=erase, zoom=(10, 10)))
     out = []
     for picture in drawn:
         erased = (picture != 255).all(2)
@@ -104,7 +105,7 @@ def test_rectangles_that_never_fit_erase_nothing(pictures: Pictures) -> None:
 
 def test_the_least_rectangle_is_a_pixel(pictures: Pictures) -> None:
     tiny = pictures(
-        [[([0], [0])]] * 50, Render(size=8), Augment(erase=Erase(probability=1, area=(0.001, 0.001)), zoom=(10, 10))
+        [CORNERS] * 50, Render(size=8), Augment(erase=Erase(probability=1, area=(0.001, 0.001)), zoom=(10, 10))
     )
     assert ((tiny > 0).sum((1, 2, 3)) <= 1).all()
     assert ((tiny > 0).sum((1, 2, 3)) == 1).mean() > 0.9

@@ -16,10 +16,10 @@ Pictures = Callable[..., npt.NDArray[np.uint8]]
 Floats = npt.NDArray[np.float64]
 
 SIZE, WIDTH, SAMPLES = 256, 6.0, 300
-ARM = 40  # coordinates from the middle dot to the others
-MIDDLE = ([127, 128], [127, 128])
-DOTS = [MIDDLE, ([127 + ARM, 128 + ARM], [127, 128]), ([127, 128], [127 + ARM, 128 + ARM])]
-PX_PER_UNIT = (SIZE - WIDTH) / 255
+ARM = 40  # coordinates from the first dot to the others; the middle between these is that of the box around all
+DOT = ([127, 128], [127, 128])
+DOTS = [DOT, ([127 + ARM, 128 + ARM], [127, 128]), ([127, 128], [127 + ARM, 128 + ARM])]
+PX_PER_UNIT = (SIZE - 2 * WIDTH) / 255
 
 GENTLE = Augment(
     rotate_deg=20,
@@ -45,10 +45,10 @@ def centroids(pictures: npt.NDArray[np.uint8]) -> Floats:
 def measured(pictures: Pictures, augment: Augment, samples: int = SAMPLES) -> tuple[Floats, Floats]:
     """The matrix of each of so many drawings, `[n, 2, 2]`, and its shift in pixels, `[n, 2]`."""
     thirds = pictures([DOTS] * samples, Render(size=SIZE, encoding="thirds", line_width_px=WIDTH), augment)
-    middle, right, low = (
+    corner, right, low = (
         centroids(dot) for dot in (thirds[..., 0], thirds[..., 1] - thirds[..., 0], thirds[..., 2] - thirds[..., 1])
     )
-    return np.stack([right - middle, low - middle], 2) / (ARM * PX_PER_UNIT), middle
+    return np.stack([right - corner, low - corner], 2) / (ARM * PX_PER_UNIT), (right + low) / 2
 
 
 def assert_uniform(values: Floats, low: float, high: float, slack: float) -> None:
@@ -164,7 +164,7 @@ GRID = [([x, x], [y, y]) for y in range(8, 256, 48) for x in range(8, 256, 48)] 
 
 def dots_left(pictures: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.bool_]:
     """Which dots of `GRID` are in each picture of lines of 4 px, `[n, 36]`."""
-    at = [(int(2 + ys[0] * (size - 4) / 255), int(2 + xs[0] * (size - 4) / 255)) for xs, ys in GRID]
+    at = [[int(size / 2 + (c - 128) * (size - 8) / 255) for c in (ys[0], xs[0])] for xs, ys in GRID]
     return np.stack([pictures[:, y, x, 0] > 0 for y, x in at], 1)
 
 
@@ -184,17 +184,21 @@ def test_dropout_leaves_out_each_stroke_alike_but_never_all(pictures: Pictures) 
 @pytest.mark.parametrize("encoding", ["order", "thirds", "rainbow"])
 def test_strokes_count_after_dropout(pictures: Pictures, style: str, encoding: str) -> None:
     """A drawing without some strokes is encoded as if it never had them."""
-    left = dots_left(pictures([GRID] * 30, Render(size=SIZE, line_width_px=4), Augment(stroke_dropout=0.5)), SIZE)
+    left = dots_left(pictures([GRID] * 40, Render(size=SIZE, line_width_px=4), Augment(stroke_dropout=0.5)), SIZE)
     render = Render(size=SIZE, style=style, encoding=encoding)
-    dropped = pictures([GRID] * 30, render, Augment(stroke_dropout=0.5))
+    dropped = pictures([GRID] * 40, render, Augment(stroke_dropout=0.5))
     remaining = [[stroke for stroke, stays in zip(GRID, row, strict=True) if stays] for row in left]
-    np.testing.assert_array_equal(dropped, pictures(remaining, render))
+    # A new drawing is centred by what is left; it compares where all four sides of the grid still have a dot.
+    sides = left.reshape(-1, 6, 6)[:, [0, -1]].any(2).all(1) & left.reshape(-1, 6, 6)[:, :, [0, -1]].any(1).all(1)
+    comparable = sides if style == "antialiased" else np.full(40, True)
+    assert comparable.sum() >= 30
+    np.testing.assert_array_equal(dropped[comparable], pictures(remaining, render)[comparable])
 
 
 def test_jitter_moves_each_point_within_its_range(pictures: Pictures) -> None:
-    lines = pictures([[MIDDLE]] * SAMPLES, Render(size=SIZE, line_width_px=WIDTH), Augment(jitter=0.1))
+    lines = pictures([[DOT]] * SAMPLES, Render(size=SIZE, line_width_px=WIDTH), Augment(jitter=0.1))
     dots = pictures([[([64], [192])]] * SAMPLES, Render(size=SIZE, line_width_px=WIDTH), Augment(jitter=0.1))
-    moved = centroids(dots[..., 0]) - np.array([-63.5, 64.5]) * PX_PER_UNIT
+    moved = centroids(dots[..., 0])
     for axis in (0, 1):
         assert_uniform(moved[:, axis], -0.1 * SIZE, 0.1 * SIZE, 0.05)
     assert abs(np.corrcoef(moved.T)[0, 1]) < 0.2
