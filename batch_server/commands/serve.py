@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
-from threading import Event
 from types import FrameType
 
 from batch_server.serving.server import BatchServer, ServerSettings
@@ -24,6 +24,9 @@ _LOG = logging.getLogger(__name__)
 
 # Below, the largest chunk (one row of 1,280 pixels a side, cropped out of twice that) would not fit.
 _LEAST_MEMORY_MIB = 64
+
+# How soon a signal is noticed.
+_LOOK_S = 0.1
 
 _EPILOG = """\
 Serves every finished *.lmdb in DIR under its file name without .lmdb, and looks for new ones every few seconds.
@@ -107,13 +110,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """Turns signals into events; while the server is starting, one ends the process: there is nothing to drain."""
+    """Remembers signals; while the server is starting, one ends the process: there is nothing to drain.
+
+    Handlers only set plain attributes, and the main thread looks at them now and then: an Event that is set in a
+    handler can deadlock with the thread that waits for it, and a signal may fail to end a wait without a timeout (seen).
+    """
 
     def __init__(self) -> None:
-        self.hurry = Event()
-        self._asked = Event()
         self._starting = True
-        self._number = 0
+        self._received: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._receive)
 
@@ -123,17 +128,19 @@ class _Stop:
 
     def wait(self) -> int:
         """The number of the signal that asks to stop."""
-        self._asked.wait()
-        return self._number
+        while not self._received:
+            time.sleep(_LOOK_S)
+        return self._received[0]
+
+    def hurry(self) -> bool:
+        """Whether a second signal came."""
+        return len(self._received) > 1
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self._starting:
             raise SystemExit(128 + number)
-        if self._asked.is_set():
-            self.hurry.set()
-        self._number = self._number or number
-        self._asked.set()
+        self._received.append(number)
 
 
 def _check(options: argparse.Namespace) -> None:

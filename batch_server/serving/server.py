@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import grpc
@@ -37,6 +36,9 @@ _SPARE_THREADS = 6
 
 # A request with the largest filter, 10,000 class names of 60 bytes, passes; nothing needs more.
 _MAX_REQUEST_BYTES = 1 << 20
+
+# How soon the end of the last range is noticed while draining.
+_LOOK_S = 0.05
 
 _OPTIONS = (
     # Without it two servers share one port, and each request goes to either.
@@ -117,7 +119,7 @@ class BatchServer:
         for name in ("", SERVICE_NAME):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
-    def drain(self, delay_s: float, grace_s: float, hurry: Event) -> bool:
+    def drain(self, delay_s: float, grace_s: float, hurry: Callable[[], bool]) -> bool:
         """Lets the running ranges end, refuses new ones, then stops.
 
         Health checks say NOT_SERVING at once, and the port stays open for the delay, so that clients and load balancers
@@ -126,7 +128,7 @@ class BatchServer:
         Args:
             delay_s: For how long the port stays open at least.
             grace_s: For how long the running ranges may go on at most.
-            hurry: Once set, nothing is waited for any more.
+            hurry: Whether nothing is to be waited for any more.
 
         Returns:
             Whether every range has ended by itself.
@@ -135,12 +137,12 @@ class BatchServer:
         self.admission.drain()
         _LOG.info("draining: %d streams are open", self.admission.streams)
         begun = time.monotonic()
-        while not hurry.is_set():
+        while not hurry():
             passed_s = time.monotonic() - begun
             empty = self.admission.streams == 0
             if passed_s >= (delay_s if empty else max(delay_s, grace_s)):
                 break
-            hurry.wait(0.05)
+            time.sleep(_LOOK_S)
         complete = self.admission.streams == 0
         self.stop()
         return complete

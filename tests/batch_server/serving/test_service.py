@@ -120,7 +120,7 @@ def test_an_epoch_arrives_whole_and_as_the_pure_function_says(
 
 def test_what_does_not_shrink_travels_as_it_is(serve: Callable[..., Any], call: Callable[..., Any]) -> None:
     caller = call(serve().address)
-    dense = pipeline(render=pb.Render(size=8, line_width_px=2), batch_size=500)
+    dense = pipeline(render=pb.Render(size=8), augment=pb.Augment(zoom=pb.Interval(low=2, high=2)), batch_size=500)
     (chunk,) = caller.chunks(caller.request(dense, compression=pb.COMPRESSION_SPARSE_WORDS))
     assert chunk.tensors[0].compression == pb.COMPRESSION_NONE
     assert all(tensor.compression == pb.COMPRESSION_NONE for tensor in chunk.tensors)
@@ -458,9 +458,8 @@ def test_draining_refuses_new_ranges_and_lets_running_ones_end(
     request = caller.request(pipeline(render=pb.Render(size=512), batch_size=100))
     running = caller.stream(request)
     begun = [next(running)]
-    hurry = threading.Event()
     complete: list[bool] = []
-    draining = threading.Thread(target=lambda: complete.append(server.drain(0, WAIT_S, hurry)))
+    draining = threading.Thread(target=lambda: complete.append(server.drain(0, WAIT_S, lambda: False)))
     draining.start()
     assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
     error = failure(lambda: list(caller.stream(request)))
@@ -480,7 +479,7 @@ def test_what_does_not_end_within_the_grace_is_cut_off(serve: Callable[..., Any]
     caller = call(server.address)
     running = caller.stream(caller.request(pipeline(render=pb.Render(size=1280), batch_size=500)))
     next(running)
-    assert server.drain(0, 0.1, threading.Event()) is False
+    assert server.drain(0, 0.1, lambda: False) is False
     assert failure(lambda: list(running)).code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
