@@ -113,7 +113,7 @@ class _Stop:
     """Remembers signals; while the server is starting, one ends the process: there is nothing to drain.
 
     Handlers only set plain attributes, and the main thread looks at them now and then: an Event that is set in a
-    handler can deadlock with the thread that waits for it, and a signal may fail to end a wait without a timeout (seen).
+    handler can deadlock with the thread that waits for it, and a signal may not end an untimed wait (seen).
     """
 
     def __init__(self) -> None:
