@@ -81,16 +81,17 @@ class Checkpoints:
 
         Args:
             step: Its number.
-            like: A state with the same names and shapes; with `optimizer` None that part is not read.
+            like: A state with the same names and shapes (`jax.ShapeDtypeStruct` will do); with `optimizer` None that
+                part is not read.
 
         Raises:
             Failure: The checkpoint holds other arrays.
         """
         model = {"params": like.params, "stats": like.stats}
         self._check_names(step, "model", model)
-        items = {"model": ocp.args.StandardRestore(jax.tree.map(np.asarray, model))}
+        items = {"model": ocp.args.StandardRestore(jax.tree.map(_as_host, model))}
         if like.optimizer is not None:
-            items["optimizer"] = ocp.args.StandardRestore(jax.tree.map(np.asarray, like.optimizer))
+            items["optimizer"] = ocp.args.StandardRestore(jax.tree.map(_as_host, like.optimizer))
         found = self._restore(step, **items)
         return TrainState(found["model"]["params"], found["model"]["stats"], found.get("optimizer"))
 
@@ -138,6 +139,11 @@ class SaveClock:
         if due:
             self._last = time.monotonic()
         return due
+
+
+def _as_host(leaf: Any) -> np.ndarray:
+    """What makes Orbax restore a NumPy array."""
+    return np.empty(leaf.shape, leaf.dtype)
 
 
 def _leaves(tree: Any) -> list[tuple[Any, Any]]:

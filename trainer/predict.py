@@ -91,7 +91,7 @@ def predict(request: PredictRequest) -> int:
                 progress.update(submission.rows, "predicting")
             if stop.exit_code is not None:
                 progress.say(
-                    f"stopped after {submission.rows:,} of {resolved.samples:,} samples; the same command goes on"
+                    f"stopped after {submission.rows:,} of {resolved.samples:,} samples; run it again to go on"
                 )
                 return stop.exit_code
             submission.finish()

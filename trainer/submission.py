@@ -32,9 +32,11 @@ class Submission:
         self._path = path
         self._part = path.with_name(path.name + ".part")
         self._identity = path.with_name(path.name + ".part.json")
-        if not (self._identity.is_file() and self._part.is_file() and self._read_identity() == identity):
+        wanted = json.dumps(identity)
+        known = self._identity.read_text() if self._identity.is_file() and self._part.is_file() else None
+        if known != wanted:
             self._part.write_text(_HEADER)  # before the identity, which vouches for it
-            self._identity.write_text(json.dumps(identity))
+            self._identity.write_text(wanted)
         self._file = open(self._part, "r+", newline="")
         self.rows = max(0, sum(line.endswith("\n") for line in self._file) - 1)
 
@@ -64,9 +66,3 @@ class Submission:
         self._file.close()
         os.replace(self._part, self._path)
         self._identity.unlink()
-
-    def _read_identity(self) -> Any:
-        try:
-            return json.loads(self._identity.read_text())
-        except ValueError:
-            return None

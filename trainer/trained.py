@@ -6,7 +6,7 @@ from pathlib import Path
 import inkstream
 from trainer.folder import RunFolder, find_checkpoint
 from trainer.inference import InferenceStep
-from trainer.models import build
+from trainer.models import outline
 from trainer.parallel import Parallel
 from trainer.run import Run
 from trainer.steps import TrainState, make_inference_step
@@ -44,7 +44,7 @@ def load(path: Path, checkpoint: str, parallel: Parallel) -> Trained:
     checkpoints, step = find_checkpoint(RunFolder(path), checkpoint)
     run = Run.from_json(checkpoints.record(step)["run"])
     channels = run.pipeline.render.channels
-    model = build(run.model, channels=channels, classes=len(run.classes), seed=0)
+    model = outline(run.model, channels=channels, classes=len(run.classes))
     state = checkpoints.state(step, like=TrainState(model.params, model.stats, None))
     step_function = make_inference_step(model.graph, run.pixels)
     return Trained(run, step, parallel.replicate(state), parallel.infer(step_function))

@@ -59,31 +59,35 @@ def test_moments_without_a_valid_row_are_finite():
     assert not mean.any() and not var.any()
 
 
-HERE = Position(epoch=2, step=3, global_step=9)
+def dropped(devices):
+    """Ones after dropout, for several seeds, positions and layers: a list of `[8, 300]`, the first two of one key."""
+    variants = [
+        (1, Position(2, 3, 9), 0),
+        (1, Position(2, 3, 0), 0),  # the steps of earlier epochs say nothing new
+        (1 + 2**40, Position(2, 3, 9), 0),  # the upper half of a seed counts
+        (1, Position(3, 2, 9), 0),
+        (1, Position(2, 4, 9), 0),
+        (1, Position(2, 3, 9), 1),
+    ]
 
-
-def dropped(devices, *, seed=1, position=HERE, layer=0):
     def drop(batch):
-        rows = TrainingRows(None, row_keys(seed, position, len(batch["x"])))
-        return RowDropout(0.25, layer=layer)(batch["x"], rows)
+        return [
+            RowDropout(0.25, layer=layer)(batch["x"], TrainingRows(None, row_keys(seed, position, len(batch["x"]))))
+            for seed, position, layer in variants
+        ]
 
-    return on_devices(devices, drop, x=np.ones((8, 300), np.float32)).reshape(8, 300)
+    return [out.reshape(8, 300) for out in on_devices(devices, drop, x=np.ones((8, 300), np.float32))]
 
 
 def test_dropout_depends_on_seed_epoch_step_row_and_layer_but_not_on_devices():
-    base = dropped(1)
+    one, two = dropped(1), dropped(2)
+    base = one[0]
     assert set(np.unique(base)) == {0.0, np.float32(1 / 0.75)}
     assert abs((base == 0).mean() - 0.25) < 0.03
-    np.testing.assert_array_equal(base, dropped(2))
     assert len({row.tobytes() for row in base}) == 8
-    others = [
-        dropped(1, seed=1 + 2**40),  # the upper half of a seed counts
-        dropped(1, position=Position(3, 2, 9)),
-        dropped(1, position=Position(2, 4, 9)),
-        dropped(1, layer=1),
-    ]
-    assert len({other.tobytes() for other in [base, *others]}) == 5
-    np.testing.assert_array_equal(base, dropped(1, position=Position(2, 3, 0)))
+    np.testing.assert_array_equal(base, one[1])
+    assert len({out.tobytes() for out in one[1:]}) == 5
+    np.testing.assert_array_equal(one, two)
 
 
 def test_dropout_leaves_inference_alone():

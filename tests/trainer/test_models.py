@@ -1,25 +1,27 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
-from trainer.models import MODELS, build, count_parameters
+from trainer.models import MODELS, build, count_parameters, outline
 from trainer.models.cnn import max_pool
 from trainer.models.mobilenet_v1 import SeparableBlock
+from trainer.parallel import Parallel
+from trainer.randomness import Position
 from trainer.settings import MODELS as NAMES
 from trainer.settings import ModelSettings
+from trainer.steps import Pixels, TrainState, make_train_step
 
 
 def logits(settings, *, size, channels, classes=5, rows=2):
     """The outputs' shape, without computing anything."""
-
-    def run():
-        model = build(settings, channels=channels, classes=classes, seed=4)
-        images = jnp.ones((rows, size, size, channels))
-        return nnx.merge(model.graph, model.params, model.stats)(images, None)
-
-    return jax.eval_shape(run)
+    model = outline(settings, channels=channels, classes=classes)
+    images = jax.ShapeDtypeStruct((rows, size, size, channels), jnp.float32)
+    return jax.eval_shape(
+        lambda params, stats, x: nnx.merge(model.graph, params, stats)(x, None), model.params, model.stats, images
+    )
 
 
 def test_names_and_models_agree():
@@ -67,6 +69,22 @@ def test_stride_two_pads_below_and_to_the_right_only(side):
         [(padded[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] * kernel).sum() for j in range(half)] for i in range(half)
     ]
     np.testing.assert_allclose(block.depthwise(image[None, :, :, None])[0, :, :, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_can_be_trained_on_two_devices(name):
+    """Traced, not compiled: of the right shapes, with dropout and statistics over the devices."""
+    model = outline(ModelSettings(name, alpha=0.25), channels=3, classes=7)
+    optimizer = optax.identity()
+    step = make_train_step(
+        model.graph, Pixels([0.0] * 3, [1.0] * 3), optimizer, lambda step: 0.1, smoothing=0.0, seed=0
+    )
+    state = TrainState(model.params, model.stats, optimizer.init(model.params))
+    shapes = {"image": ((2, 4, 32, 32, 3), "uint8"), "label": ((2, 4), "int32"), "mask": ((2, 4), "float32")}
+    batch = {name: jax.ShapeDtypeStruct(*shape) for name, shape in shapes.items()}
+    after, figures = jax.eval_shape(Parallel(jax.devices("cpu")).train(step), state, batch, Position(0, 0, 0))
+    assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
+    assert figures["loss"].shape == ()
 
 
 def test_initial_values_follow_from_the_whole_seed():

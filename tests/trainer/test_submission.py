@@ -33,11 +33,11 @@ def test_the_competitions_format(tmp_path):
 @pytest.mark.parametrize("torn", [0, 1, 30])
 def test_an_unfinished_file_goes_on(tmp_path, torn):
     path = tmp_path / "out.csv"
-    with Submission(path, {"step": 1}) as submission:
+    with Submission(path, {"step": 1, "classes": ("cat",)}) as submission:
         add(submission, 0, 10)
     part = tmp_path / "out.csv.part"
     part.write_bytes(part.read_bytes()[: -torn or None])
-    with Submission(path, {"step": 1}) as submission:
+    with Submission(path, {"step": 1, "classes": ("cat",)}) as submission:
         assert submission.rows == (10 if torn == 0 else 9)
         submission.keep(8)
         add(submission, 8, 4)

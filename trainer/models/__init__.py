@@ -1,12 +1,12 @@
 """The models that can be trained, by name."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
 
 from trainer.models.cnn import Cnn
@@ -15,7 +15,7 @@ from trainer.models.mobilenet_v1 import MobileNetV1
 from trainer.randomness import seed_key
 from trainer.settings import ModelSettings
 
-__all__ = ["MODELS", "Kind", "ModelState", "build", "count_parameters"]
+__all__ = ["MODELS", "Kind", "ModelState", "build", "count_parameters", "outline"]
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,24 @@ class ModelState:
 def build(settings: ModelSettings, *, channels: int, classes: int, seed: int) -> ModelState:
     """A new model with initial values that follow from `seed`."""
     module = MODELS[settings.name].make(settings, channels, classes, nnx.Rngs(params=seed_key(seed)))
-    graph, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
-    return ModelState(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
+    return _functional(module)
+
+
+def outline(settings: ModelSettings, *, channels: int, classes: int) -> ModelState:
+    """A model with shapes in place of values (`jax.ShapeDtypeStruct`), at no cost."""
+    make = MODELS[settings.name].make
+    return _functional(nnx.eval_shape(lambda: make(settings, channels, classes, nnx.Rngs(params=0))))
 
 
 def count_parameters(settings: ModelSettings, *, channels: int, classes: int) -> tuple[int, int]:
     """How many numbers are trained, and how many there are with the running statistics (Keras' total)."""
-    model = jax.eval_shape(lambda: _arrays(build(settings, channels=channels, classes=classes, seed=0)))
-    params, stats = (sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(part)) for part in model)
+    model = outline(settings, channels=channels, classes=classes)
+    params, stats = (
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(part)) for part in (model.params, model.stats)
+    )
     return params, params + stats
 
 
-def _arrays(model: ModelState) -> tuple[Any, Any]:
-    return model.params, model.stats
+def _functional(module: nnx.Module) -> ModelState:
+    graph, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
+    return ModelState(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))

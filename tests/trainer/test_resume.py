@@ -1,0 +1,158 @@
+"""A run that dies anywhere goes on bit for bit: real processes, a real server, two devices, dropout and batch norm."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from threading import Event
+
+import pytest
+
+from trainer.cli import main
+from trainer.metrics import Tally
+from trainer.progress import ProgressLine
+
+BOUND_S = 120
+TIMES = ("data_wait_s", "seconds", "samples_per_s", "data_wait_share")
+
+
+def words(server, out, *more):
+    given = f"--server {server.address} --dataset scribbles --size 16 --batch-size 64 --validation 0.2 --epochs 2"
+    return [*f"fit {given} --rotate-deg 10 --dropout 0.3 --devices cpu:2 --out".split(), str(out), *more]
+
+
+def start(server, out, *more):
+    command = [sys.executable, "-m", "trainer", *words(server, out, *more)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    """Exit code and standard error."""
+    _, errors = process.communicate(timeout=BOUND_S)
+    return process.returncode, errors
+
+
+def wait_until(happened, process):
+    """Looks often, for as long as the process lives."""
+    deadline = time.monotonic() + BOUND_S
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        Event().wait(0.0005)
+
+
+def rows(out, table):
+    """A log without its times."""
+    with open(out / f"{table}.csv", newline="") as file:
+        return [{name: cell for name, cell in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+def steps_done(out):
+    try:
+        return len(rows(out, "steps"))
+    except FileNotFoundError:
+        return 0
+
+
+def unfinished_saves(out):
+    folder = out / "checkpoints"
+    return list(folder.glob("*.orbax-checkpoint-tmp*")) if folder.is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    process = start(server, out)
+    code, errors = finish(process)
+    assert code == 0, errors
+    steps = rows(out, "steps")
+    assert len(steps) > 40 and len(rows(out, "epochs")) == 2
+    assert len({row["loss"] for row in steps}) == len(steps)
+    return out
+
+
+def assert_equal_runs(out, undisturbed):
+    assert rows(out, "steps") == rows(undisturbed, "steps")
+    assert rows(out, "epochs") == rows(undisturbed, "epochs")
+
+
+def test_killed_in_mid_epoch_and_in_the_middle_of_a_save(server, undisturbed, tmp_path):
+    out = tmp_path / "run"
+    process = start(server, out, "--checkpoint-every-steps", "7")
+    wait_until(lambda: steps_done(out) >= 40, process)
+    process.kill()
+    finish(process)
+    assert (out / "checkpoints" / "35").is_dir()
+
+    for _ in range(8):  # a save may end between the look and the kill
+        process = start(server, out, "--resume", "--checkpoint-every-steps", "1")
+        wait_until(lambda: unfinished_saves(out), process)
+        process.kill()
+        finish(process)
+        if unfinished_saves(out):
+            break
+    assert unfinished_saves(out), "no save could be interrupted"
+
+    code, errors = finish(start(server, out, "--resume"))
+    assert code == 0, errors
+    assert not unfinished_saves(out)
+    assert_equal_runs(out, undisturbed)
+
+
+def raise_after(monkeypatch, owner, name, calls, number):
+    """Lets the process get a signal at the end of a certain call."""
+    original = getattr(owner, name)
+    remaining = [calls]
+
+    def wrapped(*args, **kwargs):
+        result = original(*args, **kwargs)
+        remaining[0] -= 1
+        if remaining[0] == 0:
+            signal.raise_signal(number)
+        return result
+
+    monkeypatch.setattr(owner, name, wrapped)
+
+
+def test_stopped_by_signals_while_training_and_while_validating(server, undisturbed, tmp_path, capsys):
+    out = tmp_path / "run"
+    stops = [
+        ((ProgressLine, "update", 5, signal.SIGTERM), 143, "5"),
+        ((ProgressLine, "update", 7, signal.SIGINT), 130, "12"),
+        ((Tally, "add", 1, signal.SIGTERM), 143, str(len(rows(undisturbed, "steps")) // 2)),
+        ((Tally, "add", 2, signal.SIGINT), 130, str(len(rows(undisturbed, "steps")) // 2)),
+    ]
+    for where, code, newest in stops:
+        with pytest.MonkeyPatch.context() as patch:
+            raise_after(patch, *where)
+            assert main(words(server, out, "--resume")) == code
+        assert (out / "checkpoints" / newest).is_dir()
+        assert len(rows(out, "steps")) == int(newest)
+        assert rows(out, "epochs") == []
+        assert f"stopped after step {newest} of" in capsys.readouterr().out
+    assert main(words(server, out, "--resume")) == 0
+    assert_equal_runs(out, undisturbed)
+    before = {name: (out / name).read_bytes() for name in ("steps.csv", "epochs.jsonl")}
+    assert main(words(server, out, "--resume")) == 0  # nothing is left to do
+    assert before == {name: (out / name).read_bytes() for name in before}
+
+
+def test_ctrl_c_while_compiling_ends_within_five_seconds(server, tmp_path):
+    command = [sys.executable, "-m", "trainer", *words(server, tmp_path / "run")]
+    uncached = {name: value for name, value in os.environ.items() if "COMPILATION_CACHE" not in name}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=uncached)
+    wait_until((tmp_path / "run" / "steps.csv").exists, process)
+    process.send_signal(signal.SIGINT)
+    asked = time.monotonic()
+    code, errors = finish(process)
+    assert code == 130 and "Traceback" not in errors
+    assert time.monotonic() - asked < 5
+
+
+def test_another_pipeline_is_refused_by_name(server, undisturbed, capsys):
+    assert main(words(server, undisturbed, "--resume", "--rotate-deg", "11")) == 2
+    assert "augment.rotate_deg was 10.0, is 11.0" in capsys.readouterr().err
+    assert main(words(server, undisturbed)) == 2
+    assert "holds a run: --resume" in capsys.readouterr().err

@@ -1,0 +1,175 @@
+"""The commands against a real server."""
+
+import csv
+import json
+import signal
+
+import numpy as np
+import pytest
+
+import inkstream
+from trainer.cli import main
+from trainer.progress import ProgressLine
+
+
+@pytest.fixture(scope="module")
+def trained(server, tmp_path_factory):
+    """A run on two of the three classes."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    given = f"fit --server {server.address} --dataset scribbles --size 16 --batch-size 64 --epochs 1 --validation 0.2"
+    classes = ["--classes", "power outlet", "cat"]
+    assert main([*given.split(), "--devices", "cpu:2", "--out", str(out), *classes]) == 0
+    return out
+
+
+@pytest.fixture
+def client(server):
+    with inkstream.connect(server.address) as client:
+        yield client
+
+
+def source(server):
+    return ["--server", server.address, "--dataset", "scribbles", "--devices", "cpu:2"]
+
+
+def test_a_run_leaves_logs_checkpoints_and_a_curve(trained, client):
+    assert (trained / "classes.txt").read_text() == "cat\npower outlet\n"
+    assert (trained / "curve.png").read_bytes().startswith(b"\x89PNG")
+    config = json.loads((trained / "config.json").read_text())
+    resolved = client.resolve(
+        inkstream.Pipeline(
+            dataset="scribbles",
+            batch_size=64,
+            validation=0.2,
+            render=inkstream.Render(size=16),
+            filter=inkstream.Filter(classes=("cat", "power outlet")),
+            remainder="pad",
+        )
+    )
+    assert config["digest"] == resolved.digest
+    assert json.loads((trained / "pipeline.json").read_text())["digest"] == resolved.digest
+    steps = [json.loads(line) for line in (trained / "steps.jsonl").read_text().splitlines()]
+    assert len(steps) == resolved.steps_per_epoch
+    assert sum(row["samples"] for row in steps) == resolved.samples
+    assert all(row["data_wait_s"] >= 0 and row["seconds"] > 0 for row in steps)
+
+
+def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, capsys):
+    assert main(["evaluate", str(trained), *source(server), "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    (epoch,) = [json.loads(line) for line in (trained / "epochs.jsonl").read_text().splitlines()]
+    for name in ("loss", "top1", "top3", "map3", "class_mean"):
+        assert figures[name] == epoch[name]
+    assert [row["name"] for row in figures["classes"]] == ["cat", "power outlet"]
+    assert sum(row["samples"] for row in figures["classes"]) == figures["samples"]
+    assert np.mean([row["top1"] for row in figures["classes"]]) == pytest.approx(figures["class_mean"])
+
+
+def test_evaluate_prints_a_table(server, trained, capsys):
+    assert main(["evaluate", str(trained), *source(server), "--split", "train", "--checkpoint", "last"]) == 0
+    shown = capsys.readouterr().out
+    assert "power outlet" in shown and "MAP@3" in shown
+
+
+def test_evaluate_refuses_classes_that_the_model_does_not_know(server, trained, capsys):
+    assert main(["evaluate", str(trained), *source(server), "--classes", "cat", "The Eiffel Tower"]) == 2
+    assert "does not know 1 of the classes of dataset 'scribbles': 'The Eiffel Tower'" in capsys.readouterr().err
+
+
+def predictions(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predict_guesses_every_sample_once_in_order(server, trained, client, tmp_path):
+    out, sheet = tmp_path / "guesses.csv", tmp_path / "guesses.png"
+    assert main(["predict", str(trained), *source(server), "--out", str(out), "--pictures", str(sheet)]) == 0
+    rows = predictions(out)
+    every = inkstream.Pipeline(dataset="scribbles", batch_size=500, split="all", shuffle=False)
+    with client.stream(every) as stream:
+        key_ids = [key_id for batch in stream for key_id in batch["key_id"].tolist()]
+    assert [int(row["key_id"]) for row in rows] == key_ids and len(key_ids) == 2311
+    assert {row["word"] for row in rows} <= {"cat power_outlet", "power_outlet cat"}
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+def test_predict_that_was_stopped_goes_on(server, trained, tmp_path, monkeypatch, capsys):
+    whole, stopped = tmp_path / "whole.csv", tmp_path / "stopped.csv"
+    assert main(["predict", str(trained), *source(server), "--out", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        update = ProgressLine.update
+
+        def update_and_interrupt(self, done, text):
+            update(self, done, text)
+            if done >= 500:
+                signal.raise_signal(signal.SIGINT)
+
+        patch.setattr(ProgressLine, "update", update_and_interrupt)
+        assert main(["predict", str(trained), *source(server), "--out", str(stopped)]) == 130
+    assert not stopped.exists() and "run it again" in capsys.readouterr().out
+    steps = []
+    monkeypatch.setattr(ProgressLine, "update", lambda self, done, text: steps.append(done))
+    assert main(["predict", str(trained), *source(server), "--out", str(stopped)]) == 0
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert steps[0] > 500  # it did not begin anew
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--batch-size", "33"], "--batch-size must be divisible by the 2 devices, got 33"),
+        (["--size", "4"], "render.size must be a whole number from 8"),
+        (["--model", "mobilenet_v1", "--size", "16"], "--size must be at least 32 for mobilenet_v1, got 16"),
+        (["--devices", "cpu:2x"], "--devices must be all, a count"),
+        (["--devices", "0,7"], "asks for device 7, there are 0 to 1"),
+        (["--dropout", "1"], "dropout must be a number from 0 below 1, got 1.0"),
+        (["--epochs", "0"], "epochs must be a number from 1"),
+        (["--scale", "2", "1"], "augment.scale low must be at most high"),
+        (["--classes", "dog"], "dog"),
+        (["--dataset", "nothing"], "nothing"),
+    ],
+)
+def test_requests_that_make_no_sense_are_refused_before_work_starts(server, tmp_path, capsys, words, named):
+    given = ["fit", *source(server), "--out", str(tmp_path / "run"), "--epochs", "1", "--size", "16"]
+    assert main([*given, *words]) == 2
+    assert named in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_validation_the_last_checkpoint_is_the_best(server, tmp_path, capsys):
+    out = tmp_path / "run"
+    given = ["--size", "16", "--batch-size", "64", "--epochs", "1", "--validation", "0", "--recognized", "no"]
+    assert main(["fit", *source(server), "--out", str(out), *given]) == 0
+    (row,) = [json.loads(line) for line in (out / "epochs.jsonl").read_text().splitlines()]
+    assert row["map3"] is None and row["train_loss"] > 0
+    capsys.readouterr()
+    assert main(["evaluate", str(out), *source(server), "--split", "all", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == row["step"]
+
+
+def test_a_server_that_is_not_there_is_a_failure(tmp_path, capsys, monkeypatch):
+    connect = inkstream.connect
+    monkeypatch.setattr(inkstream, "connect", lambda servers: connect(servers, timeout_s=0.5))
+    words = ["fit", "--server", "127.0.0.1:1", "--dataset", "d", "--out", str(tmp_path / "run"), "--devices", "cpu:2"]
+    assert main(words) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_folder_without_a_checkpoint_is_a_failure(server, tmp_path, capsys):
+    assert main(["evaluate", str(tmp_path), *source(server)]) == 1
+    assert "holds no checkpoint" in capsys.readouterr().err
+
+
+def test_models_as_json(capsys):
+    assert main(["models", "--json"]) == 0
+    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert listed["mobilenet_v1"]["parameters_with_statistics"] == 4_253_864
+    assert listed["mobilenet_v1"]["parameters"] == 4_231_976
+    assert main(["models", "--alpha", "9"]) == 2
+
+
+def test_help_shows_the_defaults(capsys):
+    assert main(["fit", "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for default in ("(default: 32) [INKSTREAM_BATCH_SIZE]", "(default: 128) [INKSTREAM_SIZE]", "(default: gray)"):
+        assert default in shown
