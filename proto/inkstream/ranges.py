@@ -157,7 +157,8 @@ class RangeReader:
     def _verify(self, server: Server, timeout_s: float) -> None:
         """Makes sure, after every outage anew, that a server draws as the run's does.
 
-        Fingerprint and digest go with every request, and the server compares them.
+        Fingerprint and digest go with every request, and the server compares them. All datasets are asked for, since
+        the run's may have lost its name meanwhile.
 
         Raises:
             ServerMismatch: It does not.
@@ -165,7 +166,7 @@ class RangeReader:
         outages = server.outages
         if self._verified.get(server) == outages:
             return
-        found = renderer_info(server.get_dataset(self._run.pipeline.dataset, self._calls, timeout_s).renderer)
+        found = renderer_info(server.list_datasets(self._calls, timeout_s).renderer)
         if found != self._run.renderer:
             raise ServerMismatch(f"{server.address} draws with {found}, this run with {self._run.renderer}")
         self._verified[server] = outages
