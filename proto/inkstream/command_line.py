@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 stopp
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
@@ -62,8 +63,12 @@ def _words(action: argparse.Action, text: str) -> list[str]:
         if text.lower() in ("", "0", "false", "no", "off"):
             return []
         raise UsageError(f"{variable(action.dest)} must be true or false, got {text!r}")
-    values = text.split() if action.nargs in ("+", "*") or isinstance(action.nargs, int) else [text]
-    return [action.option_strings[-1], *values]
+    if action.nargs not in ("+", "*") and not isinstance(action.nargs, int):
+        return [action.option_strings[-1], text]
+    try:
+        return [action.option_strings[-1], *shlex.split(text)]
+    except ValueError as error:
+        raise UsageError(f"{variable(action.dest)} must be words as in a shell, got {text!r}: {error}") from None
 
 
 def _from_environment(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
@@ -105,7 +110,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         if words and not words[0].startswith("-"):
             chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr]
             if chosen is not None:
-                words = [words[0], *_from_environment(chosen, words[1:]), *words[1:]]
+                words += _from_environment(chosen, words[1:])  # last: an open list must not take a positional argument
         options = parser.parse_args(words)
         run: Callable[[argparse.Namespace], int | None] = options.run
         return run(options) or EXIT_DONE

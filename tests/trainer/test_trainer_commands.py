@@ -173,3 +173,17 @@ def test_help_shows_the_defaults(capsys):
     shown = " ".join(capsys.readouterr().out.split())
     for default in ("(default: 32) [INKSTREAM_BATCH_SIZE]", "(default: 128) [INKSTREAM_SIZE]", "(default: gray)"):
         assert default in shown
+
+
+def test_settings_from_the_environment_leave_arguments_alone(server, trained, monkeypatch, capsys):
+    monkeypatch.setenv("INKSTREAM_SERVER", server.address)
+    monkeypatch.setenv("INKSTREAM_CLASSES", "cat 'power outlet'")
+    monkeypatch.setenv("INKSTREAM_DEVICES", "cpu:2")
+    assert main(["evaluate", str(trained), "--dataset", "scribbles", "--json"]) == 0
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)["classes"]] == ["cat", "power outlet"]
+
+
+def test_an_unclosed_quotation_in_the_environment_is_wrong_usage(trained, monkeypatch, capsys):
+    monkeypatch.setenv("INKSTREAM_CLASSES", "cat 'power outlet")
+    assert main(["evaluate", str(trained), "--server", "x:1", "--dataset", "d"]) == 2
+    assert "INKSTREAM_CLASSES must be words as in a shell" in capsys.readouterr().err
