@@ -1,7 +1,7 @@
 """Writes the dataset from the parts, in the plan's order: the same sources give the same bytes, whoever read them."""
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -13,7 +13,7 @@ from batch_server.importing.duplicates import Marks, find_duplicates
 from batch_server.importing.errors import ImportFailed
 from batch_server.importing.plan import Plan
 from batch_server.importing.staging import Staging
-from batch_server.sources.rows import NO_CLASS, Rows
+from batch_server.sources.rows import NO_CLASS, Reject, Rows
 from batch_server.store.records import Records
 from batch_server.store.writer import DatasetWriter
 
@@ -55,6 +55,7 @@ class PartsMerger:
         self._plan = plan
         self._staging = staging
         self._parts = [staging.parts(task) for task in range(len(plan.tasks))]
+        assert all(parts[-1].footer.slice is None for parts in self._parts), "every task has been read to its end"
         footers = [part.footer for parts in self._parts for part in parts]
         self._void = {source: reason for footer in footers for source, reason in footer.void}
         self.rows = sum(rows for footer in footers for source, rows in footer.rows if source not in self._void)
@@ -118,43 +119,44 @@ class PartsMerger:
         self, writer: DatasetWriter, again: Marks, labels: dict[str, int], show: Callable[[int], None]
     ) -> None:
         """Appends all rows that are no duplicates, and lists rejects and duplicates."""
-        whole_sources = iter(self._rejected_sources())
-        next_rejected = next(whole_sources, None)
-        lines_before: Counter[int] = Counter()
+        unread = self._rejected_sources()
         position = 0
+        classes: list[str] = []
+        label_of = np.array([NO_CLASS], np.int32)
         with open(self._lists["rejects"], "w") as rejects, open(self._lists["duplicates"], "w") as duplicates:
-            for task, parts in zip(self._plan.tasks, self._parts, strict=True):
-                for part in parts:
-                    label_of = np.array(
-                        [labels.get(name, NO_CLASS) for name in part.footer.classes] + [NO_CLASS], np.int32
-                    )
-                    for source, rows in part.chunks():
-                        while next_rejected is not None and next_rejected[0] < source:
-                            self._reject(rejects, *next_rejected)
-                            next_rejected = next(whole_sources, None)
-                        if source in self._void:
-                            continue
-                        for line, reason in rows.rejects:
-                            self._reject(rejects, source, reason, lines_before[source] + line)
-                        marked = again.take(position, position + len(rows.key_id))
-                        position += len(marked)
-                        for index in np.flatnonzero(marked).tolist():
-                            line = lines_before[source] + int(rows.line[index])
-                            self._duplicate(duplicates, source, int(rows.key_id[index]), line)
-                        kept = _without(rows, marked) if marked.any() else rows
-                        self._counts["samples"][source] += len(kept.key_id)
-                        _append(writer, kept, label_of)
-                        show(position)
-                if parts:
-                    lines_before[task[-1].source] += parts[-1].footer.after.line - 1
-            while next_rejected is not None:
-                self._reject(rejects, *next_rejected)
-                next_rejected = next(whole_sources, None)
+            for source, rows in self._chunks():
+                while unread and unread[0][0] < source:
+                    self._reject(rejects, *unread.popleft())
+                for line, reason in rows.rejects:
+                    self._reject(rejects, source, reason, line)
+                marked = again.take(position, position + len(rows.key_id))
+                position += len(marked)
+                for index in np.flatnonzero(marked).tolist():
+                    self._duplicate(duplicates, source, int(rows.key_id[index]), int(rows.line[index]))
+                kept = _without(rows, marked) if marked.any() else rows
+                self._counts["samples"][source] += len(kept.key_id)
+                if rows.classes is not classes:  # each part has a list of its own
+                    classes = rows.classes
+                    label_of = np.array([*(labels.get(name, NO_CLASS) for name in classes), NO_CLASS], np.int32)
+                _append(writer, kept, label_of)
+                show(position)
+            for source, reason in unread:
+                self._reject(rejects, source, reason)
 
-    def _rejected_sources(self) -> list[tuple[int, str]]:
+    def _chunks(self) -> Iterator[tuple[int, Rows]]:
+        """All rows and rejects of sources that are not void, their lines counted from the source's beginning."""
+        lines_before: Counter[int] = Counter()
+        for task, parts in zip(self._plan.tasks, self._parts, strict=True):
+            for part in parts:
+                for source, rows in part.chunks():
+                    if source not in self._void:
+                        yield source, _moved(rows, lines_before[source])
+            lines_before[task[-1].source] += parts[-1].footer.after.line - 1
+
+    def _rejected_sources(self) -> deque[tuple[int, str]]:
         """Sources of which nothing is kept, in order."""
         unread = {index: source.reason for index, source in enumerate(self._plan.sources) if source.format is None}
-        return sorted((unread | self._void).items())
+        return deque(sorted((unread | self._void).items()))
 
     def _reject(self, file: TextIO, source: int, reason: str, line: int = 0) -> None:
         entry = {"file": self._plan.sources[source].name, "line": line, "reason": reason}
@@ -188,6 +190,11 @@ def _append(writer: DatasetWriter, rows: Rows, label_of: npt.NDArray[np.int32]) 
         "timestamp": rows.timestamp,
     }
     writer.append(Records(rows.records, offsets, np.zeros(len(rows.lengths), np.bool_)), columns)
+
+
+def _moved(rows: Rows, lines: int) -> Rows:
+    """The rows with other line numbers: those of a source's later piece are counted from the piece's beginning."""
+    return rows._replace(line=rows.line + lines, rejects=[Reject(line + lines, why) for line, why in rows.rejects])
 
 
 def _without(rows: Rows, marked: npt.NDArray[np.bool_]) -> Rows:

@@ -4,7 +4,7 @@ It runs without the interpreter's lock, so that threads parse side by side. It t
 exactly as expected; any other line, also a well-formed but unusual one, is left to the parser in Python, which decides.
 On lines that it takes, both give the same row.
 
-Nothing checks for the end of the data: every line ends with `\n`, which no token holds, so every loop stops there.
+Nothing checks for the end of the data: every line ends with `\n`, which no value holds, so every loop stops there.
 """
 
 from typing import NamedTuple
@@ -14,14 +14,25 @@ import numpy.typing as npt
 from numba import njit
 
 from batch_server.drawing.record import write_count
-from batch_server.sources.fields import CLASS_NAME_LIMIT, is_alphanumeric
-from batch_server.sources.rows import (
-    NO_CLASS,
-    NOT_RECOGNIZED,
-    RECOGNIZED,
-    UNKNOWN_COUNTRY,
-    UNKNOWN_RECOGNIZED,
-    UNKNOWN_TIMESTAMP,
+from batch_server.sources.fields import CLASS_NAME_LIMIT
+from batch_server.sources.rows import NO_CLASS, UNKNOWN_COUNTRY, UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP
+from batch_server.sources.tokens import (
+    CLOSE_OBJECT,
+    COLON,
+    COMMA,
+    NEWLINE,
+    OPEN_OBJECT,
+    QUOTE,
+    SPACE,
+    expect,
+    expect_text,
+    read_country,
+    read_drawing,
+    read_flag,
+    read_key_id,
+    read_timestamp,
+    skip_blanks,
+    text_end,
 )
 
 BLANK, TAKEN, LEFT = 0, 1, 2
@@ -36,15 +47,12 @@ SCANNED_LINES = 1 << 12
 _WORDS = 512
 _WORD_SLOTS = 2048  # of a hash table, a power of two
 
-_NEWLINE, _QUOTE, _COMMA, _COLON, _POINT, _MINUS, _SPACE = b'\n",:.- '
-_OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT, _BACKSLASH = b"[]{}\\"
-
 
 def _bytes(text: bytes) -> npt.NDArray[np.uint8]:
     return np.frombuffer(text, np.uint8).copy()
 
 
-_TRUE, _FALSE, _CSV_TRUE, _CSV_FALSE, _UTC = map(_bytes, (b"true", b"false", b"True", b"False", b" UTC"))
+_TRUE, _FALSE, _CSV_TRUE, _CSV_FALSE = map(_bytes, (b"true", b"false", b"True", b"False"))
 _KEY_ID_NAME, _DRAWING_NAME, _COUNTRY_NAME = map(_bytes, (b'key_id"', b'drawing"', b'countrycode"'))
 _FLAG_NAME, _TIMESTAMP_NAME, _WORD_NAME = map(_bytes, (b'recognized"', b'timestamp"', b'word"'))
 
@@ -118,18 +126,18 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
         begin = end
         status[line], key_id[line], lengths[line], class_index[line] = LEFT, 0, 0, NO_CLASS
         country[line], recognized[line], timestamp[line] = UNKNOWN_COUNTRY, UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP
-        at = _skip_blanks(data, begin)
-        if data[at] == _NEWLINE:
+        at = skip_blanks(data, begin)
+        if data[at] == NEWLINE:
             status[line] = BLANK
             ends[line] = end = at + 1
             continue
         if in_json:
-            at = _expect(data, at, _OPEN_OBJECT)
+            at = expect(data, at, OPEN_OBJECT)
         seen = strokes = 0
         column = 0
         while at >= 0:
             if in_json:
-                at, field = _member_name(data, _skip_blanks(data, at))
+                at, field = _member_name(data, skip_blanks(data, at))
                 if at < 0 or seen >> field & 1:
                     at = -1
                     break
@@ -139,49 +147,49 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
                 column += 1
             quoted = (field == DRAWING) != in_json and field != FLAG and field != OTHER
             if quoted:
-                at = _expect(data, at, _QUOTE)
+                at = expect(data, at, QUOTE)
                 if at < 0:
                     break
             if field == DRAWING:
-                at, strokes = _drawing(data, at, points, counts)
+                at, strokes = read_drawing(data, at, points, counts)
             elif field == KEY_ID:
-                at, key_id[line] = _key_id(data, at)
+                at, key_id[line] = read_key_id(data, at)
             elif field == COUNTRY:
-                at, country[line] = _country(data, at)
+                at, country[line] = read_country(data, at)
             elif field == FLAG:
                 if in_json:
-                    at, recognized[line] = _flag(data, at, _TRUE, _FALSE)
+                    at, recognized[line] = read_flag(data, at, _TRUE, _FALSE)
                 else:
-                    at, recognized[line] = _flag(data, at, _CSV_TRUE, _CSV_FALSE)
+                    at, recognized[line] = read_flag(data, at, _CSV_TRUE, _CSV_FALSE)
             elif field == TIMESTAMP:
-                at, timestamp[line] = _timestamp(data, at)
+                at, timestamp[line] = read_timestamp(data, at)
             elif field == WORD:
                 word = at
-                at = _text_end(data, at, _QUOTE if in_json else _COMMA)
+                at = text_end(data, at, QUOTE if in_json else COMMA)
                 if _is_plain_word(data, word, at):
                     class_index[line] = _word_index(data, word, at, words, word_slots, word_count)
                     word_count = max(word_count, class_index[line] + 1)
                 if class_index[line] < 0:
                     at = -1
             else:
-                at = _text_end(data, at, _COMMA)
+                at = text_end(data, at, COMMA)
             if at >= 0 and quoted:
-                at = _expect(data, at, _QUOTE)
+                at = expect(data, at, QUOTE)
             if at < 0:
                 break
             if in_json:
-                at = _skip_blanks(data, at)
-                if data[at] == _CLOSE_OBJECT:
+                at = skip_blanks(data, at)
+                if data[at] == CLOSE_OBJECT:
                     at = at + 1 if seen == members else -1
                     break
             elif column == len(columns):
                 break
-            at = _expect(data, at, _COMMA)
+            at = expect(data, at, COMMA)
         if at >= 0:
-            at = _expect(data, _skip_blanks(data, at), _NEWLINE)
+            at = expect(data, skip_blanks(data, at), NEWLINE)
         if at < 0:
             end = begin
-            while data[end] != _NEWLINE:
+            while data[end] != NEWLINE:
                 end += 1
             end += 1
         else:
@@ -207,126 +215,32 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _skip_blanks(data, at):  # type: ignore[no-untyped-def]
-    while data[at] == _SPACE or data[at] == 9 or data[at] == 13:
-        at += 1
-    return at
-
-
-@njit(cache=True, nogil=True)
-def _expect(data, at, byte):  # type: ignore[no-untyped-def]
-    """The position after a byte, -1 if it is not there."""
-    return at + 1 if data[at] == byte else -1
-
-
-@njit(cache=True, nogil=True)
-def _expect_text(data, at, text):  # type: ignore[no-untyped-def]
-    """The position after a text, -1 if it is not there."""
-    for i in range(len(text)):
-        if data[at + i] != text[i]:
-            return -1
-    return at + len(text)
-
-
 @njit(cache=True, nogil=True)
 def _member_name(data, at):  # type: ignore[no-untyped-def]
     """The position after the name of a member, colon and blanks, and which field it is; -1 if it is no known one."""
     field = OTHER
-    if data[at] != _QUOTE:
+    if data[at] != QUOTE:
         return -1, field
     initial = data[at + 1]
     if initial == ord("w"):
-        field, at = WORD, _expect_text(data, at + 1, _WORD_NAME)
+        field, at = WORD, expect_text(data, at + 1, _WORD_NAME)
     elif initial == ord("c"):
-        field, at = COUNTRY, _expect_text(data, at + 1, _COUNTRY_NAME)
+        field, at = COUNTRY, expect_text(data, at + 1, _COUNTRY_NAME)
     elif initial == ord("t"):
-        field, at = TIMESTAMP, _expect_text(data, at + 1, _TIMESTAMP_NAME)
+        field, at = TIMESTAMP, expect_text(data, at + 1, _TIMESTAMP_NAME)
     elif initial == ord("r"):
-        field, at = FLAG, _expect_text(data, at + 1, _FLAG_NAME)
+        field, at = FLAG, expect_text(data, at + 1, _FLAG_NAME)
     elif initial == ord("k"):
-        field, at = KEY_ID, _expect_text(data, at + 1, _KEY_ID_NAME)
+        field, at = KEY_ID, expect_text(data, at + 1, _KEY_ID_NAME)
     elif initial == ord("d"):
-        field, at = DRAWING, _expect_text(data, at + 1, _DRAWING_NAME)
+        field, at = DRAWING, expect_text(data, at + 1, _DRAWING_NAME)
     else:
         at = -1
     if at >= 0:
-        at = _expect(data, _skip_blanks(data, at), _COLON)
+        at = expect(data, skip_blanks(data, at), COLON)
     if at >= 0:
-        at = _skip_blanks(data, at)
+        at = skip_blanks(data, at)
     return at, field
-
-
-@njit(cache=True, nogil=True)
-def _drawing(data, at, points, counts):  # type: ignore[no-untyped-def]
-    """Reads a simplified drawing: the coordinates into `points`, each stroke's number of points into `counts`.
-
-    Returns:
-        The position after it, -1 if it is not written as expected, and the number of strokes.
-    """
-    strokes = 0
-    first = np.int64(0)
-    at = _expect(data, at, _OPEN_LIST)
-    while at >= 0:
-        at = _expect(data, _skip_blanks(data, at), _OPEN_LIST)
-        if at < 0:
-            break
-        at, middle = _coordinates(data, _skip_blanks(data, at), points, first)
-        if at < 0:
-            break
-        at = _expect(data, _skip_blanks(data, at), _COMMA)
-        if at < 0:
-            break
-        at, last = _coordinates(data, _skip_blanks(data, at), points, middle)
-        if at < 0 or last - middle != middle - first:
-            return -1, strokes
-        counts[strokes] = middle - first
-        strokes += 1
-        first = last
-        at = _expect(data, _skip_blanks(data, at), _CLOSE_LIST)
-        if at < 0:
-            break
-        at = _skip_blanks(data, at)
-        if data[at] == _CLOSE_LIST:
-            return at + 1, strokes
-        at = _expect(data, at, _COMMA)
-    return -1, strokes
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _coordinates(data, at, points, count):  # type: ignore[no-untyped-def]
-    """Reads a list of numbers in 0..255, at least one, into `points` from `count` on; where it ends, the new count."""
-    if data[at] != _OPEN_LIST:
-        return -1, count
-    while True:
-        at += 1
-        if data[at] == _SPACE:
-            at = _skip_blanks(data, at)
-        value = np.int64(data[at]) - 48
-        if value < 0 or value > 9:
-            return -1, count
-        at += 1
-        digit = np.int64(data[at]) - 48
-        if 0 <= digit <= 9:
-            value = 10 * value + digit
-            at += 1
-            third = np.int64(data[at]) - 48
-            if 0 <= third <= 9:
-                value = 10 * value + third
-                at += 1
-                if value < 100 or value > 255:
-                    return -1, count
-            elif value < 10:  # no number begins with 0
-                return -1, count
-        points[count] = value
-        count += 1
-        if data[at] == _COMMA:
-            continue
-        at = _skip_blanks(data, at)
-        if data[at] == _CLOSE_LIST:
-            return at + 1, count
-        if data[at] != _COMMA:
-            return -1, count
 
 
 @njit(cache=True, nogil=True)
@@ -343,87 +257,9 @@ def _write_record(records, at, points, counts, strokes):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def _key_id(data, at):  # type: ignore[no-untyped-def]
-    """Reads 1 to 19 digits that are not 0."""
-    value = np.uint64(0)
-    first = at
-    while 48 <= data[at] <= 57:
-        value = value * np.uint64(10) + np.uint64(data[at] - 48)
-        at += 1
-    return (at if value > 0 and at - first <= 19 else -1), value
-
-
-@njit(cache=True, nogil=True)
-def _country(data, at):  # type: ignore[no-untyped-def]
-    if is_alphanumeric(data[at]) and is_alphanumeric(data[at + 1]):
-        return at + 2, np.uint16(data[at]) << 8 | np.uint16(data[at + 1])
-    return -1, np.uint16(UNKNOWN_COUNTRY)
-
-
-@njit(cache=True, nogil=True)
-def _flag(data, at, yes, no):  # type: ignore[no-untyped-def]
-    if data[at] == yes[0]:
-        return _expect_text(data, at, yes), RECOGNIZED
-    return _expect_text(data, at, no), NOT_RECOGNIZED
-
-
-@njit(cache=True, nogil=True)
-def _timestamp(data, at):  # type: ignore[no-untyped-def]
-    """Reads `2017-03-08 21:12:07`, maybe a fraction, maybe ` UTC`, from 1970 to 2105."""
-    at, high = _two_digits(data, at, 0)
-    at, low = _two_digits(data, at, _MINUS)
-    year = 100 * high + low
-    at, month = _two_digits(data, at, _MINUS)
-    at, day = _two_digits(data, at, _SPACE)
-    at, hour = _two_digits(data, at, _COLON)
-    at, minute = _two_digits(data, at, _COLON)
-    at, second = _two_digits(data, at, 0)
-    if at < 0 or not 1970 <= year <= 2105 or not 1 <= month <= 12 or hour > 23 or minute > 59 or second > 59:
-        return -1, np.uint32(0)
-    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    month_days = 28 + leap if month == 2 else 30 + (month + (month > 7)) % 2
-    if not 1 <= day <= month_days:
-        return -1, np.uint32(0)
-    if data[at] == _POINT:
-        first = at + 1
-        at = first
-        while 48 <= data[at] <= 57:
-            at += 1
-        if not 1 <= at - first <= 9:
-            return -1, np.uint32(0)
-    if data[at] == _SPACE:
-        at = _expect_text(data, at, _UTC)
-    # Days since 1970, by counting years from March on (Howard Hinnant, days_from_civil).
-    march_year = year - (month <= 2)
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    days = 365 * march_year + march_year // 4 - march_year // 100 + march_year // 400 + day_of_year - 719468
-    return at, np.uint32(((24 * days + hour) * 60 + minute) * 60 + second)
-
-
-@njit(cache=True, nogil=True)
-def _two_digits(data, at, byte):  # type: ignore[no-untyped-def]
-    """Reads two digits and, unless it is 0, the byte that follows them; -1 if they are not there, or if `at` is."""
-    if at < 0 or not 48 <= data[at] <= 57 or not 48 <= data[at + 1] <= 57:
-        return -1, np.int64(0)
-    value = 10 * np.int64(data[at] - 48) + np.int64(data[at + 1] - 48)
-    at += 2
-    if byte != 0:
-        at = _expect(data, at, byte)
-    return at, value
-
-
-@njit(cache=True, nogil=True)
-def _text_end(data, at, delimiter):  # type: ignore[no-untyped-def]
-    """Where printable ASCII ends: at the delimiter, a quote, a backslash, or anything else."""
-    while 32 <= data[at] <= 126 and data[at] != delimiter and data[at] != _QUOTE and data[at] != _BACKSLASH:
-        at += 1
-    return at
-
-
-@njit(cache=True, nogil=True)
 def _is_plain_word(data, start, end):  # type: ignore[no-untyped-def]
     """Whether a text is a class name without a blank at either end."""
-    return 0 < end - start <= CLASS_NAME_LIMIT and data[start] != _SPACE and data[end - 1] != _SPACE
+    return 0 < end - start <= CLASS_NAME_LIMIT and data[start] != SPACE and data[end - 1] != SPACE
 
 
 @njit(cache=True, nogil=True)

@@ -100,6 +100,14 @@ def test_the_compiled_parser_takes_good_rows(layout):
     assert (len(rows.key_id), lines, rows.rejects) == (1, 1 if header else 2, [])
 
 
+def test_more_words_than_the_compiled_parser_keeps(read_source):
+    rng = random.Random(5)
+    words = [f"word {rng.randrange(900)}" for _ in range(3_000)]
+    data = "key_id,drawing,word\n"
+    data += "".join(f'{number},"[[[1],[2]]]",{word}\n' for number, word in enumerate(words, 1))
+    assert [drawing.class_name for drawing in read_source(bytearray(data.encode())).drawings] == words
+
+
 def test_hostile_binary_files(read_source):
     """1,200 files of five records with damage anywhere: all rows, some rejects or nothing of the file."""
     rng = random.Random(3)
