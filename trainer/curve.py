@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-SMOOTHED_SHARE = 0.02  # of the steps
+POINTS = 200  # of a line over the steps, each the mean of as many steps as need be
 
 
 def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[str, Any]]) -> None:
@@ -18,17 +18,14 @@ def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[
         steps: Rows of the step log.
         epochs: Rows of the epoch log; those without validation show only the training split.
     """
-    steps, epochs = list(steps), list(epochs)
+    epochs = list(epochs)
     figure = Figure(figsize=(11, 4.2), layout="constrained", dpi=120)
     left, right = figure.subplots(1, 2)
 
-    at = np.array([row["step"] for row in steps])
-    loss = np.array([row["loss"] for row in steps])
-    left.plot(at, loss, color="tab:blue", alpha=0.25, linewidth=0.7)
-    window = round(SMOOTHED_SHARE * len(loss))
-    if window > 1:
-        smooth = np.convolve(loss, np.full(window, 1 / window), "valid")
-        left.plot(at[window - 1 :], smooth, color="tab:blue", label=f"training, mean of {window} steps")
+    losses = np.array([(row["step"], row["loss"]) for row in steps])
+    block = -(-len(losses) // POINTS)
+    means = np.array([losses[first : first + block].mean(axis=0) for first in range(0, len(losses), block)])
+    left.plot(*means.T, color="tab:blue", label=f"training, mean of {block} steps" if block > 1 else "training")
     validated = [row for row in epochs if row["loss"] is not None]
     left.plot(*_series(validated, "loss"), "o-", color="tab:orange", label="validation")
     left.set(title="loss", xlabel="step", ylim=(0, None))

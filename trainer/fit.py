@@ -100,7 +100,10 @@ def fit(request: FitRequest) -> int:
 
         def save() -> None:
             journal.catch_up()
+            if step == checkpoints.newest():  # saved already, or nothing is done
+                return
             checkpoints.save(step, state, {"cursor": list(cursor), "run": run.to_json()})
+            checkpoints.prune(best=journal.best_step())
 
         def end_epoch() -> None:
             """Validates; if stopped on the way, the epoch has not ended, and resuming the run starts here."""
@@ -112,7 +115,6 @@ def fit(request: FitRequest) -> int:
                     return
                 figures = tally.summary()
             journal.end_epoch(step, figures)
-            checkpoints.prune(best=journal.best_step())
 
         stop.defer()  # from here on a signal lets the step end that is under way
         stream = client.stream(run.pipeline, epochs=epochs, start=cursor)
@@ -124,19 +126,22 @@ def fit(request: FitRequest) -> int:
             if step == (journal.epochs_ended + 1) * steps_per_epoch:
                 end_epoch()
             save_is_due = SaveClock(request.cadence)
-            for batch in batches:
-                position = Position(batch.host.epoch, batch.host.step, global_step=step)
-                state, figures = train_step(state, batch.arrays, position)
-                step, cursor = step + 1, batch.host.cursor
-                journal.add_step(step, batch, figures)
-                epoch_ends = step % steps_per_epoch == 0
-                if epoch_ends or save_is_due(step):
-                    save()
-                if epoch_ends:
-                    end_epoch()
+            try:
+                for batch in batches:
+                    position = Position(batch.host.epoch, batch.host.step, global_step=step)
+                    state, figures = train_step(state, batch.arrays, position)
+                    step, cursor = step + 1, batch.host.cursor
+                    journal.add_step(step, batch, figures)
+                    epoch_ends = step % steps_per_epoch == 0
+                    if epoch_ends or save_is_due(step):
+                        save()
+                    if epoch_ends:
+                        end_epoch()
+            except inkstream.InkstreamError:
+                save()  # the servers are gone, what was learnt is not
+                raise
             if stop.exit_code is not None:
-                if step > checkpoints.newest():
-                    save()
+                save()
                 progress.say(f"stopped after step {step:,} of {total_steps:,}; --resume goes on there")
                 return stop.exit_code
 

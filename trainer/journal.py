@@ -1,12 +1,15 @@
 """What a run writes down as it goes: a row for each step and each epoch, and words for the person who watches."""
 
+import math
 import time
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
+from inkstream.command_line import Failure
 from trainer.folder import RunFolder, best_step
 from trainer.input import DeviceBatch
 from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table, read_rows
@@ -23,6 +26,35 @@ class _Step(NamedTuple):
     figures: dict[str, jax.Array]
 
 
+@dataclass
+class _Sums:
+    """Of the steps of an epoch so far; the times leave out steps that were compiled first."""
+
+    loss: float = 0.0
+    correct: float = 0.0
+    samples: int = 0
+    timed_samples: int = 0
+    timed_s: float = 0.0
+    data_wait_s: float = 0.0
+
+    def add(self, row: Mapping[str, Any], *, timed: bool) -> None:
+        self.loss += row["loss"] * row["samples"]
+        self.correct += row["accuracy"] * row["samples"]
+        self.samples += row["samples"]
+        if timed:
+            self.timed_samples += row["samples"]
+            self.timed_s += row["seconds"]
+            self.data_wait_s += row["data_wait_s"]
+
+    @property
+    def samples_per_s(self) -> float:
+        return self.timed_samples / self.timed_s if self.timed_s else 0.0
+
+    @property
+    def data_wait_share(self) -> float:
+        return self.data_wait_s / self.timed_s if self.timed_s else 0.0
+
+
 class Journal:
     """Keeps the logs of a run.
 
@@ -35,17 +67,18 @@ class Journal:
 
     def __init__(self, folder: RunFolder, progress: ProgressLine, step: int, steps_ahead: int):
         self._folder = folder
+        self._progress = progress
+        self._steps_ahead = steps_ahead
         self._steps, self._epochs = Table(folder.steps, STEP_COLUMNS), Table(folder.epochs, EPOCH_COLUMNS)
         self._steps.cut(step)
         self._epochs.cut(step)
-        self._progress = progress
-        self._steps_ahead = steps_ahead
-        self._under_way: deque[_Step] = deque()
-        self._recorded_at = time.perf_counter()
         self.epochs_ended = sum(1 for _ in read_rows(folder.epochs))
-        self._timed: list[dict[str, Any]] = []
-        self._compiling = True
-        self._epoch_rows = [row for row in read_rows(folder.steps) if row["epoch"] == self.epochs_ended]
+        self._sums = _Sums()
+        for row in read_rows(folder.steps):
+            if row["epoch"] == self.epochs_ended:
+                self._sums.add(row, timed=False)
+        self._under_way: deque[_Step] = deque()
+        self._recorded_at = -math.inf
 
     def __enter__(self) -> "Journal":
         return self
@@ -55,13 +88,17 @@ class Journal:
         self._epochs.close()
 
     def add_step(self, step: int, batch: DeviceBatch, figures: dict[str, jax.Array]) -> None:
-        """Notes a step that was started; `step` counts it."""
+        """Notes a step that was started; `step` counts it.
+
+        Raises:
+            Failure: The loss of a step is not a number.
+        """
         self._under_way.append(_Step(step, batch, figures))
         while len(self._under_way) > self._steps_ahead:
             self._record(self._under_way.popleft())
 
     def catch_up(self) -> None:
-        """Waits for the steps under way and writes their rows."""
+        """Waits for the steps under way and writes their rows; raises as `add_step` does."""
         while self._under_way:
             self._record(self._under_way.popleft())
 
@@ -72,32 +109,33 @@ class Journal:
             step: Steps done.
             validation: What `trainer.metrics` says; empty without validation.
         """
-        rows = self._epoch_rows
-        samples, seconds = sum(row["samples"] for row in rows), sum(row["seconds"] for row in rows)
+        sums = self._sums
         row: dict[str, Any] = {
             "step": step,
             "epoch": self.epochs_ended,
-            "train_loss": sum(row["loss"] * row["samples"] for row in rows) / samples,
-            "train_accuracy": sum(row["accuracy"] * row["samples"] for row in rows) / samples,
-            "samples_per_s": _per_second(self._timed),
-            "data_wait_share": sum(row["data_wait_s"] for row in rows) / seconds,
-            "seconds": seconds,
+            "train_loss": sums.loss / max(sums.samples, 1),
+            "train_accuracy": sums.correct / max(sums.samples, 1),
+            "samples_per_s": sums.samples_per_s,
+            "data_wait_share": sums.data_wait_share,
+            **{name: validation.get(name) for name in VALIDATION_FIGURES},
         }
-        self._epochs.append(**row, **{name: validation.get(name) for name in VALIDATION_FIGURES})
+        self._epochs.append(**row)
         self.epochs_ended += 1
-        self._epoch_rows, self._timed = [], []
+        self._sums = _Sums()
         words = "epoch {epoch}: loss {train_loss:.4f}, accuracy {train_accuracy:.4f}"
         if validation:
             words += "; validation loss {loss:.4f}, top-1 {top1:.4f}, top-3 {top3:.4f}, MAP@3 {map3:.4f}"
         words += "; {samples_per_s:,.0f} samples/s, {data_wait_share:.1%} of the time waiting for data"
-        self._progress.say(words.format(**row | validation | {"epoch": self.epochs_ended}))
+        self._progress.say(words.format(**row | {"epoch": self.epochs_ended}))
 
     def best_step(self) -> int | None:
         """The checkpoint with the best validation so far; None without validation."""
         return best_step(read_rows(self._folder.epochs))
 
     def _record(self, started: _Step) -> None:
-        figures = {name: float(np.asarray(value)) for name, value in jax.block_until_ready(started.figures).items()}
+        figures = {name: value.item() for name, value in jax.block_until_ready(started.figures).items()}
+        if not math.isfinite(figures["loss"]):
+            raise Failure(f"the loss of step {started.step:,} is {figures['loss']}: try a lower --learning-rate")
         now, batch = time.perf_counter(), started.batch
         row = {
             "step": started.step,
@@ -109,19 +147,9 @@ class Journal:
             "data_wait_s": batch.wait_s,
             "seconds": now - max(self._recorded_at, batch.asked_at),
         }
+        first_here = self._recorded_at == -math.inf
         self._recorded_at = now
         self._steps.append(**row)
-        self._epoch_rows.append(row)
-        if self._compiling:
-            self._compiling = False  # the first step's time is mostly that of compiling it
-        else:
-            self._timed.append(row)
-        rate = _per_second(self._timed)
-        self._progress.update(
-            started.step, f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {rate:,.0f} samples/s"
-        )
-
-
-def _per_second(rows: list[dict[str, Any]]) -> float:
-    """Samples per second of steps and their waits; 0 where nothing was timed."""
-    return sum(row["samples"] for row in rows) / sum(row["seconds"] for row in rows) if rows else 0.0
+        self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
+        words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
+        self._progress.update(started.step, words)

@@ -19,7 +19,6 @@ EPOCH_COLUMNS = (
     "class_mean",
     "samples_per_s",
     "data_wait_share",
-    "seconds",
 )
 
 

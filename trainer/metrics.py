@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from inkstream.command_line import Failure
 from trainer.classification import GUESSES
 
 
@@ -48,11 +49,11 @@ class Tally:
         MAP@3 is the competition's: 1, 1/2 or 1/3 for the right class at the first, second or third place.
 
         Raises:
-            ValueError: Nothing was added.
+            Failure: No sample was added.
         """
         total = int(self.samples.sum())
         if total == 0:
-            raise ValueError("no labelled sample was seen")
+            raise Failure("none of the samples has a label: there is nothing to measure")
         seen = self.samples > 0
         return {
             "loss": self.loss / total,

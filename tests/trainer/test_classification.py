@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from inkstream.command_line import Failure
 from trainer import classification
 from trainer.metrics import Tally
 
@@ -56,5 +57,5 @@ def test_tally_against_the_definitions():
 
 
 def test_a_tally_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no labelled sample"):
+    with pytest.raises(Failure, match="none of the samples has a label"):
         Tally(3).summary()

@@ -10,6 +10,7 @@ from threading import Event
 
 import pytest
 
+import inkstream
 from trainer.cli import main
 from trainer.metrics import Tally
 from trainer.progress import ProgressLine
@@ -156,3 +157,24 @@ def test_another_pipeline_is_refused_by_name(server, undisturbed, capsys):
     assert "augment.rotate_deg was 10.0, is 11.0" in capsys.readouterr().err
     assert main(words(server, undisturbed)) == 2
     assert "holds a run: --resume" in capsys.readouterr().err
+
+
+def test_a_run_whose_servers_die_keeps_what_was_learnt(data_dir, server, server_process, undisturbed, tmp_path, capsys):
+    out = tmp_path / "run"
+    dying = server_process(data_dir)
+    connect, update = inkstream.connect, ProgressLine.update
+
+    def update_and_kill(self, done, text):
+        update(self, done, text)
+        if done == 10:
+            dying.stop(signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inkstream, "connect", lambda servers: connect(servers, timeout_s=1))
+        patch.setattr(ProgressLine, "update", update_and_kill)
+        assert main(words(dying, out)) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    done = len(rows(out, "steps"))
+    assert done >= 10 and (out / "checkpoints" / str(done)).is_dir()
+    assert main(words(server, out, "--resume")) == 0
+    assert_equal_runs(out, undisturbed)
