@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 SKIP_BYTES = 1 << 20
+# At every read zipfile copies what it has not inflated yet, up to as much as it is asked for.
+PIECE_BYTES = 1 << 16
 
 _ENCRYPTED = 1  # a flag of a zip's member
 
@@ -56,7 +58,8 @@ class SourceStream:
         filled = 0
         with damage_told():
             while filled < wanted:
-                read = self._raw.readinto(buffer[filled:wanted])  # type: ignore[attr-defined]
+                piece = buffer[filled : min(filled + PIECE_BYTES, wanted)]
+                read = self._raw.readinto(piece)  # type: ignore[attr-defined]
                 if not read:
                     break
                 filled += read
