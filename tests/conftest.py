@@ -16,6 +16,9 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# A shell that runs the suite in the background lets it ignore Ctrl-C, which every command under test would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
 
 # Long enough for a cold start that compiles the kernels on a busy machine.
