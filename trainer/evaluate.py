@@ -11,6 +11,7 @@ from trainer.inference import measure
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
+from trainer.progress import ProgressLine
 from trainer.run import Run, output_classes, outputs_of_labels
 from trainer.trained import load, pipeline_for
 
@@ -59,7 +60,14 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         resolved = client.resolve(pipeline)
         check_known(run, output_classes(resolved.classes, pipeline), request.dataset)
         batches = DeviceInput(client.stream(pipeline), parallel, outputs_of_labels(resolved.classes, run.classes))
-        tally = measure(trained.infer, trained.state, batches, len(run.classes))
+        with ProgressLine(resolved.steps_per_epoch, "batches", stderr=True) as progress:
+            tally = measure(
+                trained.infer,
+                trained.state,
+                batches,
+                len(run.classes),
+                report=lambda done: progress.update(done, "evaluating"),
+            )
     return {
         "step": trained.step,
         **tally.summary(),

@@ -93,7 +93,7 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if which == "last":
         return checkpoints, steps[-1]
     if which == "best":
-        best = best_step(read_rows(folder.epochs))
+        best = best_step(row for row in read_rows(folder.epochs) if row["step"] in steps)
         return checkpoints, best if best is not None else steps[-1]
     if not which.isdigit() or int(which) not in steps:
         raise UsageError(f"--checkpoint must be best, last or one of {', '.join(map(str, steps))}, got {which!r}")

@@ -22,9 +22,16 @@ def infer(
             yield batch, {name: joined(rows) for name, rows in step(state, batch.arrays).items()}
 
 
-def measure(step: InferenceStep, state: TrainState, batches: DeviceInput, classes: int) -> Tally:
-    """The tally of all labelled samples of a stream."""
+def measure(
+    step: InferenceStep,
+    state: TrainState,
+    batches: DeviceInput,
+    classes: int,
+    report: Callable[[int], None] = lambda batches: None,
+) -> Tally:
+    """The tally of all labelled samples of a stream; `report` is told how many batches are done."""
     tally = Tally(classes)
-    for batch, rows in infer(step, state, batches):
+    for done, (batch, rows) in enumerate(infer(step, state, batches), start=1):
         tally.add(rows["loss"], rows["rank"], batch.label, batch.mask)
+        report(done)
     return tally

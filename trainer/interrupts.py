@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -11,6 +12,8 @@ from inkstream.command_line import EXIT_INTERRUPTED, EXIT_STOPPED
 
 # A step cannot be interrupted, and compiling one may take minutes: someone who pressed Ctrl-C does not wait longer.
 CTRL_C_GRACE_S = 4.0
+# A terminal and a wrapper may both pass on one Ctrl-C: only a later one says that the user has lost patience.
+SAME_CTRL_C_S = 1.0
 
 
 class StopSignals:
@@ -67,14 +70,17 @@ class StopSignals:
             raise SystemExit(EXIT_STOPPED)
 
     def _watch(self) -> None:
+        first_at = 0.0
         while numbers := os.read(self._read_end, 64):
             if signal.SIGINT not in numbers:
                 continue
-            if self._grace is not None:
+            if self._grace is None:
+                first_at = time.monotonic()
+                self._grace = threading.Timer(CTRL_C_GRACE_S, _leave)
+                self._grace.daemon = True
+                self._grace.start()
+            elif time.monotonic() - first_at > SAME_CTRL_C_S:
                 _leave()
-            self._grace = threading.Timer(CTRL_C_GRACE_S, _leave)
-            self._grace.daemon = True
-            self._grace.start()
 
 
 def _leave() -> None:

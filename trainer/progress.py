@@ -13,23 +13,25 @@ PLAIN_EVERY_S = 30.0
 class ProgressLine:
     """Shows `done` of `total` with a word about how it goes."""
 
-    def __init__(self, total: int, unit: str, done: int = 0):
+    def __init__(self, total: int, unit: str, *, done: int = 0, stderr: bool = False):
         """Shows nothing yet.
 
         Args:
             total: What is to be done.
             unit: Of what: `steps`.
             done: What was done before.
+            stderr: Writes to standard error, where standard output is for a result.
         """
         self._total, self._unit = total, unit
         self._last_line = time.monotonic()
+        console = Console(stderr=stderr)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
             TimeRemainingColumn(),
-            console=Console(),
-            disable=not Console().is_terminal,
+            console=console,
+            disable=not console.is_terminal,
             transient=True,
         )
         self._task = self._bar.add_task("starting", total=total, completed=done)
