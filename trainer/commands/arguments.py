@@ -16,7 +16,6 @@ DEVICES_HELP = (
     "all; how many (2); which, by number (0,2 or 1,); cpu, one CPU device that uses every core; cpu:N, the processor "
     "as N devices, for trying out several"
 )
-CHECKPOINTS = ("best", "last")
 
 
 def add_server(parser: Options) -> None:
@@ -69,7 +68,9 @@ def add_optimization(parser: Options) -> None:
     """How it is trained."""
     group = parser.add_argument_group("training")
     group.add_argument("--epochs", type=int, default=Optimization.epochs, help="where to end, also with --resume")
-    group.add_argument("--optimizer", default=Optimization.optimizer, choices=OPTIMIZERS, help="-")
+    group.add_argument(
+        "--optimizer", default=Optimization.optimizer, choices=OPTIMIZERS, help="what follows the gradient"
+    )
     group.add_argument("--learning-rate", type=float, default=Optimization.learning_rate, help="the schedule's peak")
     group.add_argument("--schedule", default=Optimization.schedule, choices=SCHEDULES, help="of the learning rate")
     group.add_argument("--weight-decay", type=float, default=Optimization.weight_decay, help="of kernels, by adamw")
