@@ -68,6 +68,7 @@ def test_the_examples_print_what_the_page_says(files_of_the_page, capfd):
         assert program == "batch-server"
         code = run_command(COMMAND, words)
         out, err = capfd.readouterr()
+        err = re.sub(r"(?m)^(looking|reading|writing) .*\n", "", err)  # on a slow machine
         assert re.sub(r"fingerprint: \w{32}", "fingerprint: ...", err + out) == said, command
         assert code == (2 if said.startswith("batch-server: ") else 0)
 
