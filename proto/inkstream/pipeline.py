@@ -5,12 +5,11 @@ compare equal and have equal digests. What depends on a dataset (that a class ex
 """
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from inkstream.errors import InvalidPipeline, Violation
+from inkstream.rules import Rules, make_floats, make_plain
 
 SPLITS = ("train", "validation", "all")
 REMAINDERS = ("short", "pad", "drop")
@@ -21,74 +20,6 @@ FILLS = ("random", "paper", "value")
 MAX_BATCH_SIZE = 65_536
 MIN_SIZE_PX, MAX_SIZE_PX = 8, 1_280
 MAX_FILTER_CLASSES, MAX_FILTER_COUNTRIES = 10_000, 1_000
-
-
-class _Rules:
-    """Collects the violations of one object, so that a user sees all of them at once."""
-
-    def __init__(self) -> None:
-        self.violations: list[Violation] = []
-
-    def need(self, holds: bool, field: str, rule: str) -> None:
-        if not holds:
-            self.violations.append(Violation(field, rule))
-
-    def number(self, field: str, value: object, low: float, high: float, *, below: bool = False) -> bool:
-        """Whether `value` is a finite number in low..high (with `below`: less than high)."""
-        holds = (
-            isinstance(value, (int, float))
-            and not isinstance(value, bool)
-            and math.isfinite(value)
-            and low <= value <= high
-            and not (below and value == high)
-        )
-        end = "below" if below else "to"
-        self.need(holds, field, f"must be a number from {low:g} {end} {high:g}, got {value!r}")
-        return holds
-
-    def integer(self, field: str, value: object, low: int, high: int) -> bool:
-        holds = isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-        self.need(holds, field, f"must be a whole number from {low:,} to {high:,}, got {value!r}")
-        return holds
-
-    def choice(self, field: str, value: object, choices: tuple[str, ...]) -> bool:
-        holds = isinstance(value, str) and value in choices
-        self.need(holds, field, f"must be one of {', '.join(choices)}, got {value!r}")
-        return holds
-
-    def flag(self, field: str, value: object) -> None:
-        self.need(isinstance(value, bool), field, f"must be true or false, got {value!r}")
-
-    def interval(self, field: str, value: object, low: float, high: float) -> None:
-        if not (isinstance(value, tuple) and len(value) == 2):
-            self.need(False, field, f"must be a pair (low, high), got {value!r}")
-            return
-        if self.number(f"{field}.low", value[0], low, high) and self.number(f"{field}.high", value[1], low, high):
-            self.need(value[0] <= value[1], field, f"low must be at most high, got {value}")
-
-    def check(self) -> None:
-        if self.violations:
-            raise InvalidPipeline(self.violations)
-
-
-def _plain(settings: object) -> None:
-    """Turns NumPy scalars and lists into plain numbers and tuples, so that settings compare and print alike."""
-    for field in fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, field.name)
-        if hasattr(value, "item") and getattr(value, "shape", None) == ():
-            object.__setattr__(settings, field.name, value.item())
-        elif isinstance(value, list):
-            object.__setattr__(settings, field.name, tuple(value))
-
-
-def _floats(settings: object, *names: str) -> None:
-    """Makes 10 and 10.0 the same setting, and -0.0 and 0.0: equal batches must have equal digests."""
-    for name in names:
-        value = getattr(settings, name)
-        if isinstance(value, tuple):
-            object.__setattr__(settings, name, tuple(float(end) + 0.0 for end in value))
-        elif value is not None:
-            object.__setattr__(settings, name, float(value) + 0.0)
 
 
 @dataclass(frozen=True)
@@ -116,8 +47,8 @@ class Render:
     paper: int | None = None
 
     def __post_init__(self) -> None:
-        _plain(self)
-        rules = _Rules()
+        make_plain(self)
+        rules = Rules()
         sized = rules.integer("render.size", self.size, MIN_SIZE_PX, MAX_SIZE_PX)
         rules.choice("render.encoding", self.encoding, ENCODINGS)
         rules.choice("render.style", self.style, STYLES)
@@ -142,7 +73,7 @@ class Render:
                 rules.integer(f"render.{name}", getattr(self, name), 0, 255)
             rules.need(self.ink != self.paper, "render.ink", f"must differ from paper, both are {self.ink}")
         rules.check()
-        _floats(self, "line_width_px")
+        make_floats(self, "line_width_px")
 
     @property
     def channels(self) -> int:
@@ -177,8 +108,8 @@ class Erase:
     value: int | None = None
 
     def __post_init__(self) -> None:
-        _plain(self)
-        rules = _Rules()
+        make_plain(self)
+        rules = Rules()
         rules.number("augment.erase.probability", self.probability, 0, 1)
         rules.interval("augment.erase.area", self.area, 0.001, 1)
         rules.interval("augment.erase.aspect", self.aspect, 0.05, 20)
@@ -188,7 +119,7 @@ class Erase:
         else:
             rules.need(self.value is None, "augment.erase.value", 'needs fill="value": leave it out')
         rules.check()
-        _floats(self, "probability", "area", "aspect")
+        make_floats(self, "probability", "area", "aspect")
 
 
 @dataclass(frozen=True)
@@ -227,8 +158,8 @@ class Augment:
     erase: Erase | None = None
 
     def __post_init__(self) -> None:
-        _plain(self)
-        rules = _Rules()
+        make_plain(self)
+        rules = Rules()
         rules.number("augment.rotate_deg", self.rotate_deg, 0, 180)
         rules.number("augment.shift", self.shift, 0, 1)
         rules.number("augment.shear", self.shear, 0, 1)
@@ -246,7 +177,7 @@ class Augment:
             f"must be an Erase or None, got {self.erase!r}",
         )
         rules.check()
-        _floats(self, *(field.name for field in fields(self) if field.name != "erase"))
+        make_floats(self, *(field.name for field in fields(self) if field.name != "erase"))
 
 
 @dataclass(frozen=True)
@@ -267,7 +198,7 @@ class Filter:
     recognized: bool | None = None
 
     def __post_init__(self) -> None:
-        rules = _Rules()
+        rules = Rules()
         self._sort_names("classes", MAX_FILTER_CLASSES, rules)
         self._sort_names("countries", MAX_FILTER_COUNTRIES, rules)
         for country in self.countries or ():
@@ -278,7 +209,7 @@ class Filter:
         rules.violations = rules.violations[:8]  # a list of bad names must not outgrow an error's 4 KiB
         rules.check()
 
-    def _sort_names(self, field: str, limit: int, rules: _Rules) -> None:
+    def _sort_names(self, field: str, limit: int, rules: Rules) -> None:
         names: object = getattr(self, field)
         if names is None:
             return
@@ -322,8 +253,8 @@ class Pipeline:
     filter: Filter | None = None
 
     def __post_init__(self) -> None:
-        _plain(self)
-        rules = _Rules()
+        make_plain(self)
+        rules = Rules()
         named = isinstance(self.dataset, str) and bool(self.dataset)
         rules.need(named, "dataset", f"must be the name of a dataset, got {self.dataset!r}")
         rules.integer("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
@@ -340,7 +271,7 @@ class Pipeline:
             rule = "classic has lines of 3 px: leave it out"
             rules.need(augment.line_width == (1.0, 1.0), "augment.line_width", rule)
         rules.check()
-        _floats(self, "validation")
+        make_floats(self, "validation")
         if augment == Augment():
             object.__setattr__(self, "augment", None)
         if only == Filter():
