@@ -1,14 +1,12 @@
 """The antialiased style: one compiled call draws a whole chunk, straight at the target size."""
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from batch_server.drawing.record import is_well_formed
 from batch_server.randomness import operation
 from batch_server.rendering.affine import Canvas
-from batch_server.rendering.compiled import kernel, piece, source_digest
+from batch_server.rendering.compiled import kernel, piece
 from batch_server.rendering.encodings import draw_colours, draw_coverage
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
 from batch_server.rendering.placing import Placed, place_strokes, room_for
@@ -43,48 +41,41 @@ def _draw_picture(
     erase_rectangle(picture, size_px, sample, settings.erasing, settings.paper)
 
 
-def _compile(source: int) -> Callable[..., int]:
-    @kernel
-    def draw_chunk(
-        data: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
-        key_ids: npt.NDArray[np.uint64],
-        settings: Settings,
-        pictures: npt.NDArray[np.uint8],
-    ) -> int:
-        """Draws a chunk.
+@kernel
+def draw_chunk(
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    key_ids: npt.NDArray[np.uint64],
+    settings: Settings,
+    pictures: npt.NDArray[np.uint8],
+) -> int:
+    """Draws a chunk.
 
-        Args:
-            data: uint8 `[bytes]`, packed records back to back.
-            offsets: int64 `[n + 1]`, where each record begins and ends.
-            key_ids: uint64 `[n]`.
-            settings: The pipeline's.
-            pictures: uint8 `[n, size * size * channels]`; receives the pictures.
+    Args:
+        data: uint8 `[bytes]`, packed records back to back.
+        offsets: int64 `[n + 1]`, where each record begins and ends.
+        key_ids: uint64 `[n]`.
+        settings: The pipeline's.
+        pictures: uint8 `[n, size * size * channels]`; receives the pictures.
 
-        Returns:
-            The first row whose bytes are not a well-formed record, at which drawing ended; -1 if there is none.
-        """
-        assert source >= 0  # closed over, so that the cache notices edits of other files
-        size_px, side_px = settings.size_px, settings.side_px
-        channels = pictures.shape[1] // (size_px * size_px)
-        # `order` and `rainbow` need one more plane, to draw each stroke on.
-        planes = empty_planes(channels if settings.encoding in COVERAGE_ENCODINGS else channels + 1, side_px)
-        longest = 0
-        for row in range(len(key_ids)):
-            longest = max(longest, offsets[row + 1] - offsets[row])
-        placed = room_for(longest)
-        for row in range(len(key_ids)):
-            start, end = offsets[row], offsets[row + 1]
-            if start == end:
-                fill(pictures[row], settings.paper)
-            elif is_well_formed(data, start, end):
-                sample = Sample(settings.seed, settings.epoch, key_ids[row])
-                _draw_picture(data[start:end], sample, settings, placed, planes, pictures[row])
-            else:
-                return row
-        return -1
-
-    return draw_chunk
-
-
-draw_chunk = _compile(source_digest())
+    Returns:
+        The first row whose bytes are not a well-formed record, at which drawing ended; -1 if there is none.
+    """
+    size_px, side_px = settings.size_px, settings.side_px
+    channels = pictures.shape[1] // (size_px * size_px)
+    # `order` and `rainbow` need one more plane, to draw each stroke on.
+    planes = empty_planes(channels if settings.encoding in COVERAGE_ENCODINGS else channels + 1, side_px)
+    longest = 0
+    for row in range(len(key_ids)):
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    placed = room_for(longest)
+    for row in range(len(key_ids)):
+        start, end = offsets[row], offsets[row + 1]
+        if start == end:
+            fill(pictures[row], settings.paper)
+        elif is_well_formed(data, start, end):
+            sample = Sample(settings.seed, settings.epoch, key_ids[row])
+            _draw_picture(data[start:end], sample, settings, placed, planes, pictures[row])
+        else:
+            return row
+    return -1

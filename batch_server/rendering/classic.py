@@ -5,7 +5,7 @@ the integer 180 / n per stroke, lines of width 3 with 4-connectivity, then HSV t
 antialiased before the resize, so lines drawn in RGB, from a table of the hues, give the same pixels.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from batch_server.drawing.record import is_well_formed
 from batch_server.rendering.affine import Canvas
-from batch_server.rendering.compiled import kernel, piece, source_digest
+from batch_server.rendering.compiled import kernel, piece
 from batch_server.rendering.encodings import order_value, shown_strokes
 from batch_server.rendering.hues import CLASSIC_RGB, stroke_hue
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
@@ -101,63 +101,56 @@ def _colour(stroke: int, strokes: int, settings: Settings) -> tuple[int, int, in
     return int(CLASSIC_RGB[hue, 0]), int(CLASSIC_RGB[hue, 1]), int(CLASSIC_RGB[hue, 2])
 
 
-def _compile(source: int) -> tuple[Any, Any]:
-    @kernel
-    def plan_chunk(
-        data: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
-        key_ids: npt.NDArray[np.uint64],
-        settings: Settings,
-        plan: Plan,
-    ) -> int:
-        """Fills `plan` for a chunk; returns the first row without a well-formed record, -1 if there is none."""
-        assert source >= 0  # closed over, so that the cache notices edits of other files
-        canvas = Canvas(CANVAS_PX, MIDDLE, 1.0, False)
-        placed = room_for(len(data))
-        point_end = 0
-        painted = 0
-        for row in range(len(key_ids)):
-            start, end = offsets[row], offsets[row + 1]
-            if start < end:
-                if not is_well_formed(data, start, end):
-                    return row
-                sample = Sample(settings.seed, settings.epoch, key_ids[row])
-                strokes = place_strokes(data[start:end], sample, settings.points, canvas, placed)
-                for turn in range(strokes):
-                    # In `thirds` a channel shows all strokes of the channels before it: those are painted last.
-                    stroke = strokes - 1 - turn if settings.encoding == THIRDS else turn
-                    first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
-                    for point in range(first, max(last, first + 1) + 1):
-                        # A stroke of one point is drawn from that point to itself: a dot.
-                        x, y = placed.points[min(point, last)]
-                        plan.points[point_end, 0] = np.int32(np.floor(x + 0.5))
-                        plan.points[point_end, 1] = np.int32(np.floor(y + 0.5))
-                        point_end += 1
-                    plan.colours[painted, 0], plan.colours[painted, 1], plan.colours[painted, 2] = _colour(
-                        stroke, strokes, settings
-                    )
-                    painted += 1
-                    plan.point_ends[painted] = point_end
-                top, left = window_origin(sample, settings.side_px, settings.size_px)
-                plan.windows[row, 0], plan.windows[row, 1] = top, left
-            plan.stroke_ends[row + 1] = painted
-        return -1
-
-    @kernel
-    def erase_chunk(
-        offsets: npt.NDArray[np.int64],
-        key_ids: npt.NDArray[np.uint64],
-        settings: Settings,
-        pictures: npt.NDArray[np.uint8],
-    ) -> None:
-        """Random erasing of a chunk's pictures, uint8 `[n, size * size * channels]`, except of empty records."""
-        assert source >= 0
-        for row in range(len(key_ids)):
-            if offsets[row] < offsets[row + 1]:
-                sample = Sample(settings.seed, settings.epoch, key_ids[row])
-                erase_rectangle(pictures[row], settings.size_px, sample, settings.erasing, settings.paper)
-
-    return plan_chunk, erase_chunk
+@kernel
+def plan_chunk(
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    key_ids: npt.NDArray[np.uint64],
+    settings: Settings,
+    plan: Plan,
+) -> int:
+    """Fills `plan` for a chunk; returns the first row without a well-formed record, -1 if there is none."""
+    canvas = Canvas(CANVAS_PX, MIDDLE, 1.0, False)
+    placed = room_for(len(data))
+    point_end = 0
+    painted = 0
+    for row in range(len(key_ids)):
+        start, end = offsets[row], offsets[row + 1]
+        if start < end:
+            if not is_well_formed(data, start, end):
+                return row
+            sample = Sample(settings.seed, settings.epoch, key_ids[row])
+            strokes = place_strokes(data[start:end], sample, settings.points, canvas, placed)
+            for turn in range(strokes):
+                # In `thirds` a channel shows all strokes of the channels before it: those are painted last.
+                stroke = strokes - 1 - turn if settings.encoding == THIRDS else turn
+                first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
+                for point in range(first, max(last, first + 1) + 1):
+                    # A stroke of one point is drawn from that point to itself: a dot.
+                    x, y = placed.points[min(point, last)]
+                    plan.points[point_end, 0] = np.int32(np.floor(x + 0.5))
+                    plan.points[point_end, 1] = np.int32(np.floor(y + 0.5))
+                    point_end += 1
+                plan.colours[painted, 0], plan.colours[painted, 1], plan.colours[painted, 2] = _colour(
+                    stroke, strokes, settings
+                )
+                painted += 1
+                plan.point_ends[painted] = point_end
+            top, left = window_origin(sample, settings.side_px, settings.size_px)
+            plan.windows[row, 0], plan.windows[row, 1] = top, left
+        plan.stroke_ends[row + 1] = painted
+    return -1
 
 
-plan_chunk, erase_chunk = _compile(source_digest())
+@kernel
+def erase_chunk(
+    offsets: npt.NDArray[np.int64],
+    key_ids: npt.NDArray[np.uint64],
+    settings: Settings,
+    pictures: npt.NDArray[np.uint8],
+) -> None:
+    """Random erasing of a chunk's pictures, uint8 `[n, size * size * channels]`, except of empty records."""
+    for row in range(len(key_ids)):
+        if offsets[row] < offsets[row + 1]:
+            sample = Sample(settings.seed, settings.epoch, key_ids[row])
+            erase_rectangle(pictures[row], settings.size_px, sample, settings.erasing, settings.paper)
