@@ -3,13 +3,19 @@
 import sys
 from collections.abc import Sequence
 
-from batch_server.commands import import_drawings, inspect, preview, serve
-from inkstream.command_line import Command, run_command
+from inkstream.command_line import Command, Subcommand, run_command
+
+
+def _subcommands() -> Sequence[Subcommand]:
+    from batch_server.commands import import_drawings, inspect, preview, serve
+
+    return import_drawings, inspect, preview, serve
+
 
 COMMAND = Command(
     name="batch-server",
     description="Reads drawings, draws them and streams batches to trainers.",
-    modules=(import_drawings, inspect, preview, serve),
+    load=_subcommands,
 )
 
 

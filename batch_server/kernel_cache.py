@@ -9,16 +9,19 @@ can be written to, Numba takes the user's own cache folder.
 import os
 from pathlib import Path
 
-import numba.core.config
 import xxhash
+
+_VARIABLE = "NUMBA_CACHE_DIR"
+_PREFIX = "kernels-"
 
 
 def use_kernel_cache() -> None:
-    """Sets Numba's cache folder. To be called before a kernel is defined."""
+    """Sets Numba's cache folder. To be called before Numba is imported, which takes long, so not here."""
     package = Path(__file__).parent
     digest = xxhash.xxh3_64()
     for file in sorted(package.rglob("*.py")):
         digest.update(file.read_bytes())
-    # The variable, not Numba's setting, which may be our own already.
-    parent = Path(os.environ.get("NUMBA_CACHE_DIR") or package / "__pycache__")
-    numba.core.config.CACHE_DIR = str(parent / f"kernels-{digest.hexdigest()}")
+    parent = Path(os.environ.get(_VARIABLE) or package / "__pycache__")
+    if parent.name.startswith(_PREFIX):
+        parent = parent.parent  # a process that started this one has set it
+    os.environ[_VARIABLE] = str(parent / f"{_PREFIX}{digest.hexdigest()}")

@@ -35,7 +35,7 @@ def echo() -> Echo:
 
 
 def call(echo: Echo, *words: str) -> int:
-    return run_command(Command("tool", "A tool.", [echo]), words)
+    return run_command(Command("tool", "A tool.", lambda: [echo]), words)
 
 
 def test_settings_come_from_the_environment(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,3 +98,18 @@ def test_help_shows_defaults_and_variables(echo: Echo, capsys: pytest.CaptureFix
     assert call(echo, "echo", "--help") == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "how often (default: 1) [INKSTREAM_TIMES]" in text
+
+
+def test_variables_stand_before_what_is_no_option(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INKSTREAM_TIMES", "3")
+    assert call(echo, "echo", "--", "--loud") == 0
+    assert echo.seen is not None
+    assert (echo.seen.times, echo.seen.words, echo.seen.loud) == (3, ["--loud"], False)
+
+
+def test_ctrl_c_while_subcommands_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    def load() -> list[Echo]:
+        raise KeyboardInterrupt
+
+    assert run_command(Command("tool", "A tool.", load), ["echo"]) == 130
+    assert capsys.readouterr().err == "tool: interrupted\n"

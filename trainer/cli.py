@@ -3,13 +3,19 @@
 import sys
 from collections.abc import Sequence
 
-from inkstream.command_line import Command, run_command
-from trainer.commands import evaluate, fit, models, predict
+from inkstream.command_line import Command, Subcommand, run_command
+
+
+def _subcommands() -> Sequence[Subcommand]:
+    from trainer.commands import evaluate, fit, models, predict
+
+    return fit, evaluate, predict, models
+
 
 COMMAND = Command(
     name="trainer",
     description="Trains image models on batches from batch servers.",
-    modules=(fit, evaluate, predict, models),
+    load=_subcommands,
 )
 
 

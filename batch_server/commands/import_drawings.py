@@ -35,7 +35,9 @@ def add(subcommands: Subcommands) -> None:
         description="Imports drawings from files, folders and zips into one LMDB dataset.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("sources", metavar="SOURCE", nargs="+", type=Path, help="a file, a folder or a zip of drawings")
+    parser.add_argument(
+        "sources", metavar="SOURCE", nargs="+", type=_source, help="a file, a folder or a zip of drawings"
+    )
     parser.add_argument("--dataset", metavar="DIR/NAME.lmdb", type=Path, required=True, help="the dataset to write")
     parser.add_argument(
         "--class",
@@ -116,6 +118,12 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _source(text: str) -> Path:
+    if not text:  # an unset variable in quotes, which must not mean the current folder
+        raise argparse.ArgumentTypeError("a source is a file or folder, got an empty word")
+    return Path(text)
 
 
 def _cores() -> int:

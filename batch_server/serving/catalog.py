@@ -91,10 +91,16 @@ class Catalog:
             raise UnknownDataset(_no_such_dataset(name, known))
         return served
 
-    def by_fingerprint(self, fingerprint: str) -> Served | None:
-        """The dataset with these contents, under whatever name, also when it was replaced or removed lately."""
+    def by_fingerprint(self, fingerprint: str, name: str) -> Served | None:
+        """The dataset with these contents, also when it was replaced or removed lately.
+
+        Args:
+            fingerprint: Of the contents.
+            name: Preferred where several files have them: a rotten copy must not stand in for a good one.
+        """
         with self._lock:
-            for served in self._served.values():
+            by_name = [self._served[name]] if name in self._served else []
+            for served in (*by_name, *self._served.values()):
                 if served.dataset.fingerprint == fingerprint:
                     return served
             if fingerprint not in self._replaced:

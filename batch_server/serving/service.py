@@ -151,7 +151,7 @@ class BatchService:
             DigestMismatch: This server would draw other batches.
         """
         pipeline, fingerprint = request.pipeline, request.fingerprint
-        served = self._catalog.by_fingerprint(fingerprint)
+        served = self._catalog.by_fingerprint(fingerprint, pipeline.dataset)
         if served is None:
             found = self._catalog.by_name(pipeline.dataset).dataset.fingerprint
             raise FingerprintMismatch(

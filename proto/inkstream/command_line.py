@@ -33,11 +33,17 @@ class Subcommand(Protocol):
 
 
 class Command(NamedTuple):
-    """A command with subcommands."""
+    """A command with subcommands.
+
+    Attributes:
+        name: What people type.
+        description: What it is for.
+        load: Imports its subcommands; it takes a second or two, in which Ctrl-C must not end in a traceback.
+    """
 
     name: str
     description: str
-    modules: Sequence[Subcommand]
+    load: Callable[[], Sequence[Subcommand]]
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -92,7 +98,7 @@ def build_parser(command: Command) -> argparse.ArgumentParser:
     )
     subcommands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     subcommands._parser_class = lambda **kw: argparse.ArgumentParser(formatter_class=_Help, allow_abbrev=False, **kw)  # type: ignore[assignment]
-    for module in command.modules:
+    for module in command.load():
         module.add(subcommands)
     return parser
 
@@ -104,13 +110,15 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         command: What can be run.
         arguments: Words after the command's name.
     """
-    parser = build_parser(command)
     words = list(arguments)
     try:
+        parser = build_parser(command)
         if words and not words[0].startswith("-"):
             chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr]
             if chosen is not None:
-                words += _from_environment(chosen, words[1:])  # last: an open list must not take a positional argument
+                # Last of the options: an open list among them must not take a positional argument.
+                end = words.index("--") if "--" in words else len(words)
+                words[end:end] = _from_environment(chosen, words[1:end])
         options = parser.parse_args(words)
         run: Callable[[argparse.Namespace], int | None] = options.run
         return run(options) or EXIT_DONE

@@ -13,7 +13,7 @@ from batch_server.commands import import_drawings
 from inkstream.command_line import Command, run_command
 
 PAGE = Path(__file__).parents[3] / "docs" / "import.md"
-COMMAND = Command("batch-server", "Only what the page shows.", (import_drawings,))
+COMMAND = Command("batch-server", "Only what the page shows.", lambda: (import_drawings,))
 
 
 def examples() -> list[tuple[str, str]]:

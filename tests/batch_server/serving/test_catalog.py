@@ -108,14 +108,14 @@ def test_a_replaced_dataset_stays_for_the_runs_that_use_it(
     assert fingerprint_of(catalog, "doodles") == new
     for _ in range(3):  # asked for now and then, it stays
         clock.now += KEEP_REPLACED_S - 1
-        served = catalog.by_fingerprint(old)
+        served = catalog.by_fingerprint(old, "doodles")
         assert served is not None and served.dataset.fingerprint == old
         assert served.split_samples["all"] == 2000
         catalog.look()
     clock.now += KEEP_REPLACED_S + 1
     catalog.look()
-    assert catalog.by_fingerprint(old) is None
-    assert catalog.by_fingerprint(new) is not None
+    assert catalog.by_fingerprint(old, "doodles") is None
+    assert catalog.by_fingerprint(new, "doodles") is not None
 
 
 def test_a_removed_dataset_leaves_the_list_but_its_runs_go_on(
@@ -126,7 +126,7 @@ def test_a_removed_dataset_leaves_the_list_but_its_runs_go_on(
     (tmp_path / "doodles.lmdb").unlink()
     catalog.look()
     assert catalog.names() == []
-    assert catalog.by_fingerprint(fingerprint) is not None
+    assert catalog.by_fingerprint(fingerprint, "doodles") is not None
 
 
 def test_equal_contents_are_found_under_any_name(
@@ -137,8 +137,19 @@ def test_equal_contents_are_found_under_any_name(
     catalog.look()
     (tmp_path / "one.lmdb").unlink()
     catalog.look()
-    served = catalog.by_fingerprint(fingerprint)
+    served = catalog.by_fingerprint(fingerprint, "doodles")
     assert served is not None and served.dataset.name == "two"
+
+
+def test_of_equal_contents_those_of_the_name_asked_for_are_preferred(
+    tmp_path: Path, catalog: Catalog, write_dataset: Callable[..., str]
+) -> None:
+    for name in ("one", "two", "three"):
+        fingerprint = write_dataset(tmp_path / f"{name}.lmdb", samples=5)
+    catalog.look()
+    for name in ("one", "two", "three"):
+        served = catalog.by_fingerprint(fingerprint, name)
+        assert served is not None and served.dataset.name == name
 
 
 def test_a_folder_that_vanishes_changes_nothing(
