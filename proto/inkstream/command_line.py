@@ -6,8 +6,12 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 stopp
 import argparse
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NamedTuple, Protocol, TypeAlias
 
 from inkstream.errors import InkstreamError
@@ -112,7 +116,8 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     """
     words = list(arguments)
     try:
-        parser = build_parser(command)
+        with leaving_at_once():
+            parser = build_parser(command)
         if words and not words[0].startswith("-"):
             chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr]
             if chosen is not None:
@@ -134,6 +139,25 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         return _say(command, error, EXIT_FAILED)
     except KeyboardInterrupt:
         return _say(command, "interrupted", EXIT_INTERRUPTED)
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """While libraries are loaded, Ctrl-C ends the process there and then: some of them swallow KeyboardInterrupt."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        os._exit(EXIT_INTERRUPTED)
+
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler  # else it is ignored, or somebody else's
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _say(command: Command, message: object, code: int) -> int:

@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from inkstream.command_line import Subcommands
+from inkstream.command_line import Subcommands, leaving_at_once
 from trainer.commands import arguments
 
 EXAMPLES = """\
@@ -31,7 +31,8 @@ def add(subcommands: Subcommands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the figures."""
-    from trainer.evaluate import EvaluateRequest, evaluate  # JAX takes seconds to import
+    with leaving_at_once():
+        from trainer.evaluate import EvaluateRequest, evaluate  # JAX takes seconds to import
 
     figures = evaluate(
         EvaluateRequest(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from inkstream.command_line import Subcommands
+from inkstream.command_line import Subcommands, leaving_at_once
 from trainer.commands import arguments
 
 EXAMPLES = """\
@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> int:
     pipeline = arguments.pipeline(options)
     model, optimization = arguments.model_settings(options), arguments.optimization(options)
     cadence = arguments.cadence(options)
-    from trainer.fit import FitRequest, fit  # JAX takes seconds to import, a mistake is told at once
+    with leaving_at_once():
+        from trainer.fit import FitRequest, fit  # JAX takes seconds to import, a mistake is told at once
 
     return fit(
         FitRequest(

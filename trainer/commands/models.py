@@ -4,7 +4,7 @@ import argparse
 import json
 from functools import partial
 
-from inkstream.command_line import Subcommands
+from inkstream.command_line import Subcommands, leaving_at_once
 from trainer.commands import arguments
 from trainer.settings import ModelSettings
 
@@ -21,7 +21,8 @@ def add(subcommands: Subcommands) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Prints the list."""
-    from trainer.models import MODELS, count_parameters  # JAX takes a second to import
+    with leaving_at_once():
+        from trainer.models import MODELS, count_parameters  # JAX takes a second to import
 
     rows = []
     for name, kind in MODELS.items():

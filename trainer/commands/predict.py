@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from inkstream.command_line import Subcommands
+from inkstream.command_line import Subcommands, leaving_at_once
 from trainer.commands import arguments
 
 EXAMPLES = """\
@@ -33,7 +33,8 @@ def add(subcommands: Subcommands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predicts."""
-    from trainer.predict import PredictRequest, predict  # JAX takes seconds to import
+    with leaving_at_once():
+        from trainer.predict import PredictRequest, predict  # JAX takes seconds to import
 
     return predict(
         PredictRequest(
