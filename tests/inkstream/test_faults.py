@@ -67,17 +67,14 @@ def test_only_the_missing_part_of_a_range_is_asked_for_again(
 
 
 def test_the_rest_of_a_step_is_asked_for_by_its_chunks(connected: Any) -> None:
-    client, (server,) = connected(samples=130)
+    client, (server,) = connected(samples=128)  # one range: another one could take the fault
     server.faults.append(failing(server, *RETRIED[0]))
     asked = PIPELINE.replace(
         render=inkstream.Render(size=128, encoding="thirds")
     )  # 4 chunks a batch, 2 batches a range
     check_all(client.stream(asked, compression="none"), server, asked)
     by_step = sorted((each.first_step, each.steps, each.first_chunk, each.chunks) for each in server.requests)
-    assert by_step in (
-        [(0, 1, 1, 3), (0, 2, 0, 0), (1, 1, 0, 0), (2, 1, 0, 0)],
-        [(0, 2, 0, 0), (2, 1, 0, 0), (2, 1, 0, 0)],
-    )
+    assert by_step == [(0, 1, 1, 3), (0, 2, 0, 0), (1, 1, 0, 0)]
 
 
 def test_servers_are_not_asked_again_before_they_said(connected: Any) -> None:
