@@ -1,0 +1,6 @@
+"""`make bench`: every benchmark."""
+
+from benchmarks import stream
+
+if __name__ == "__main__":
+    stream.main()
