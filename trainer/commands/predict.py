@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from inkstream.command_line import Subcommands, leaving_at_once
+from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
 
 EXAMPLES = """\
@@ -32,7 +32,14 @@ def add(subcommands: Subcommands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predicts."""
+    """Predicts.
+
+    Raises:
+        UsageError: A file cannot be written where it is asked for.
+    """
+    for option, path in (("--out", options.out), ("--pictures", options.pictures)):
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            raise UsageError(f"{option} must be a file in a folder that exists, got {path}: create the folder first")
     with leaving_at_once():
         from trainer.predict import PredictRequest, predict  # JAX takes seconds to import
 
