@@ -30,7 +30,7 @@ LARGE = pb.Pipeline(dataset="sketches", batch_size=500, render=pb.Render(size=12
         (["--data", ".", "--listen", "no.such.host.invalid:1"], "is unknown"),
         (["--data", ".", "--memory", "63"], "--memory must be at least 64 MiB, got 63"),
         (["--data", ".", "--threads", "0"], "must be a whole number of at least 1, got 0"),
-        (["--data", ".", "--max-streams", "many"], "invalid"),
+        (["--data", ".", "--max-streams", "many"], "must be a whole number of at least 1"),
         (["--data", ".", "--drain-delay", "-1"], "from 0 to 86400"),
         ([], "--data"),
     ],
