@@ -1,16 +1,16 @@
 """What every test may use: real drawings where they are, generated ones, the real commands, a real server."""
 
-import json
 import os
-import random
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.scribbles import write_scribbles
+from tests.server_process import ServerProcess, batch_server
 
 # A busy machine, or a kernel that is compiled first, must not fail a property.
 settings.register_profile("no deadline", deadline=None)
@@ -20,10 +20,6 @@ settings.load_profile("no deadline")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
-
-# Long enough for a cold start that compiles the kernels on a busy machine.
-START_TIMEOUT_S = 240
-STOP_TIMEOUT_S = 30
 
 
 @pytest.fixture(scope="session")
@@ -41,40 +37,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def scribble(rng: random.Random) -> list[list[list[int]]]:
-    """Strokes of a meaningless drawing: 1 to 8 of them with 2 to 20 points."""
-    return [
-        [[rng.randrange(256) for _ in range(points)] for _ in "xy"]
-        for points in (rng.randint(2, 20) for _ in range(rng.randint(1, 8)))
-    ]
-
-
 @pytest.fixture(scope="session")
 def scribbles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of simplified .ndjson files: 2,311 meaningless drawings (a prime number) in 3 classes."""
     folder = tmp_path_factory.mktemp("scribbles")
-    rng = random.Random(20)
-    key_ids = rng.sample(range(1, 2**53), 2311)
-    names = ("cat", "power outlet", "The Eiffel Tower")
-    for label, name in enumerate(names):
-        with open(folder / f"{label}.ndjson", "w") as lines:
-            for key_id in key_ids[label::3]:
-                row = {
-                    "word": name,
-                    "countrycode": rng.choice(("US", "DE", "BR", "")),
-                    "timestamp": f"2017-03-{rng.randint(1, 28):02} 21:12:07.26604 UTC",
-                    "recognized": rng.random() < 0.9,
-                    "key_id": str(key_id),
-                    "drawing": scribble(rng),
-                }
-                lines.write(json.dumps(row) + "\n")
+    write_scribbles(folder, samples=2311)
     return folder
-
-
-def batch_server(*words: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
-    """Runs a `batch-server` command to its end."""
-    command = [sys.executable, "-m", "batch_server", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=True, **options)  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture(scope="session")
@@ -89,35 +57,6 @@ def data_dir(scribbles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     batch_server("import", scribbles, "--dataset", folder / "scribbles.lmdb")
     return folder
-
-
-class ServerProcess:
-    """A `batch-server serve` in a process of its own; `address` is where it listens."""
-
-    def __init__(self, data_dir: Path, *options: str, listen: str = "127.0.0.1:0", env: dict[str, str] | None = None):
-        command = [sys.executable, "-m", "batch_server", "serve", "--data", str(data_dir), "--listen", listen]
-        self.process = subprocess.Popen(
-            [*command, *options],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | (env or {}),
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()  # ends at the latest when the process does
-        assert line.startswith("listening on "), f"the server did not start: {line!r}"
-        self.address = line.removeprefix("listening on ").strip()
-
-    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
-        """Sends a signal, waits for the end and returns the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(with_signal)
-        try:
-            return self.process.wait(STOP_TIMEOUT_S)
-        finally:
-            self.process.kill()
-            self.process.wait()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
 
 
 @pytest.fixture(scope="session")
