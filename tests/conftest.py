@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import settings
 
 from tests.scribbles import write_scribbles
@@ -85,3 +86,27 @@ def server(data_dir: Path) -> Iterator[ServerProcess]:
     running = ServerProcess(data_dir)
     yield running
     running.stop(signal.SIGKILL)
+
+
+class Authority:
+    """Signs certificates. They are real ones, of a day's life; `pem` is the file with its own."""
+
+    def __init__(self, folder: Path):
+        self._ca = trustme.CA()
+        self._folder = folder
+        self.pem = folder / "ca.pem"
+        self._ca.cert_pem.write_to_path(self.pem)
+
+    def issue(self, *names: str, file: str | None = None, **options: object) -> tuple[Path, Path]:
+        """A new certificate for names and its key, written over those in `file` (or in a file of the first name's)."""
+        issued = self._ca.issue_cert(*names, **options)  # type: ignore[arg-type]
+        cert, key = (self._folder / f"{file or names[0]}.{kind}.pem" for kind in ("cert", "key"))
+        cert.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(key)
+        return cert, key
+
+
+@pytest.fixture(scope="session")
+def new_authority(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Authority]:
+    """Makes authorities that know nothing of each other."""
+    return lambda: Authority(tmp_path_factory.mktemp("authority"))

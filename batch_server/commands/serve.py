@@ -12,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 from batch_server.serving.server import BatchServer, ServerSettings
+from batch_server.serving.tls import ServerCertificate
+from batch_server.serving.tokens import TokenFile
 from inkstream.command_line import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -54,7 +56,19 @@ def add(subcommands: Subcommands) -> None:
         "--listen", default="127.0.0.1:50051", metavar="HOST:PORT", help="where to listen; port 0 picks a free one"
     )
     parser.add_argument(
-        "--insecure", action="store_true", help="listen beyond this machine, without encryption or authentication"
+        "--insecure", action="store_true", help="listen beyond this machine even if anyone there can read along or ask"
+    )
+    security = parser.add_argument_group("security", "Files are read again when they change.")
+    security.add_argument("--tls-cert", type=Path, metavar="FILE", help="the server's certificate, PEM: turns on TLS")
+    security.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key, PEM")
+    security.add_argument(
+        "--tls-client-ca",
+        type=Path,
+        metavar="FILE",
+        help="certificates, PEM, of the authorities of which clients must have a certificate (mTLS)",
+    )
+    security.add_argument(
+        "--tokens", type=Path, metavar="FILE", help="bearer tokens, one a line, of which clients must have one"
     )
     parser.add_argument(
         "--threads", type=_count, default=_cores(), metavar="N", help="threads that draw; all cores unless given"
@@ -87,7 +101,10 @@ def add(subcommands: Subcommands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until a signal comes; returns the exit code."""
     _check(options)
+    certificate, tokens = _certificate(options), _tokens(options)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if tokens and not certificate:
+        _LOG.warning("tokens without TLS: who can read along on the network learns them")
     stop = _Stop()
     server = BatchServer(
         ServerSettings(
@@ -96,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
             threads=options.threads,
             memory_bytes=options.memory << 20,
             max_streams=options.max_streams,
+            certificate=certificate,
+            tokens=tokens,
         )
     )
     stop.drain_from_now_on()
@@ -156,11 +175,41 @@ def _check(options: argparse.Namespace) -> None:
     host, colon, port = options.listen.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise UsageError(f"--listen must be HOST:PORT with a port from 0 to 65535, got {options.listen!r}")
-    if not options.insecure and not _is_loopback(host):
+    guarded = options.tls_cert and (options.tls_client_ca or options.tokens)
+    if not guarded and not options.insecure and not _is_loopback(host):
+        lacks = "authentication" if options.tls_cert else "encryption" if options.tokens else "TLS and authentication"
         raise UsageError(
-            f"--listen {options.listen} reaches beyond this machine, without encryption or authentication: add "
-            "--insecure if you trust the network, or listen on 127.0.0.1"
+            f"--listen {options.listen} reaches beyond this machine, without {lacks}: give --tls-cert and --tls-key, "
+            "and --tokens or --tls-client-ca; or add --insecure if you trust the network; or listen on 127.0.0.1"
         )
+
+
+def _certificate(options: argparse.Namespace) -> ServerCertificate | None:
+    """What the options for TLS name.
+
+    Raises:
+        UsageError: A file is missing, or the files make no sense.
+    """
+    if not (options.tls_cert or options.tls_key or options.tls_client_ca):
+        return None
+    if not (options.tls_cert and options.tls_key):
+        raise UsageError("TLS needs both --tls-cert and --tls-key: give the missing one, or leave out --tls-*")
+    try:
+        return ServerCertificate(options.tls_cert, options.tls_key, options.tls_client_ca)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--tls-*: {error}") from None
+
+
+def _tokens(options: argparse.Namespace) -> TokenFile | None:
+    """What the option for tokens names.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no tokens.
+    """
+    try:
+        return TokenFile(options.tokens) if options.tokens else None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--tokens: {error}") from None
 
 
 def _is_loopback(host: str) -> bool:

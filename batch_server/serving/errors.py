@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from batch_server.batches import RottenRecord
 from batch_server.store.errors import RottenColumn
 from inkstream.errors import (
+    AccessDenied,
     EmptySplit,
     InvalidPipeline,
     InvalidRequest,
@@ -62,6 +63,7 @@ class Status(NamedTuple):
 
 
 _KINDS: dict[type[Exception], tuple[Any, str]] = {
+    AccessDenied: (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
     InvalidPipeline: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     InvalidField: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"),
     UnknownDataset: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_DATASET"),

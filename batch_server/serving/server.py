@@ -16,11 +16,15 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from batch_server.batches import BatchMaker
 from batch_server.rendering import self_test_digest
 from batch_server.serving.admission import Admission, CallLimit
+from batch_server.serving.authentication import TokenRequired
 from batch_server.serving.catalog import Catalog, CatalogWatch
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import failures_as_statuses
+from batch_server.serving.health import Health
 from batch_server.serving.prefetch import ByteBudget
 from batch_server.serving.service import SERVICE_NAME, BatchService
+from batch_server.serving.tls import ServerCertificate
+from batch_server.serving.tokens import TokenFile
 from inkstream.chunking import Span
 from inkstream.command_line import Failure
 from inkstream.errors import InkstreamError
@@ -29,7 +33,7 @@ from inkstream.v1 import batch_service_pb2 as pb
 
 _LOG = logging.getLogger(__name__)
 
-# Threads beside those of the streams, so that a full server still answers health checks and refuses with a reason.
+# Threads beside those of the streams, so that a full server still refuses with a reason.
 _MAX_CALLS = 8
 _MAX_REFLECTIONS = 2
 _SPARE_THREADS = 6
@@ -65,6 +69,8 @@ class ServerSettings:
         threads: Render threads.
         memory_bytes: For chunks that are being made or wait to be sent, all streams together.
         max_streams: Streams at a time.
+        certificate: For TLS; None listens without encryption.
+        tokens: Who may call; None lets everyone.
     """
 
     data: Path
@@ -72,6 +78,8 @@ class ServerSettings:
     threads: int
     memory_bytes: int
     max_streams: int
+    certificate: ServerCertificate | None = None
+    tokens: TokenFile | None = None
 
 
 class BatchServer:
@@ -101,16 +109,19 @@ class BatchServer:
             self.catalog, self.admission, CallLimit(_MAX_CALLS), self._pool, self.budget, self_test_digest()
         )
         self._warm_up()
-        # A health check that watches holds no thread.
-        self._health = health.HealthServicer(experimental_non_blocking=True)
+        self._health = Health()
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + _SPARE_THREADS
-        self._server = grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="call"), options=_OPTIONS)
+        self._server = grpc.server(
+            ThreadPoolExecutor(threads, thread_name_prefix="call"),
+            interceptors=[TokenRequired(settings.tokens)] if settings.tokens else [],
+            options=_OPTIONS,
+        )
         self._server.add_generic_rpc_handlers((service.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
             _Reflection(CallLimit(_MAX_REFLECTIONS)), self._server
         )
-        self.address = self._bind(settings.listen)
+        self.address = self._bind(settings.listen, settings.certificate)
 
     def start(self) -> None:
         """Answers from now on."""
@@ -153,10 +164,13 @@ class BatchServer:
         self._watch.stop()
         self._pool.shutdown(cancel_futures=True)
 
-    def _bind(self, listen: str) -> str:
+    def _bind(self, listen: str, certificate: ServerCertificate | None) -> str:
         host = listen.rpartition(":")[0]
         try:
-            port = self._server.add_insecure_port(listen)
+            if certificate:
+                port = self._server.add_secure_port(listen, certificate.grpc_credentials())
+            else:
+                port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
             raise Failure(f"cannot listen on {listen}: the address is in use, or not this machine's") from error
         return f"{host}:{port}"
