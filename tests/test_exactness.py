@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 import inkstream
+from batch_server.rendering import RENDERER_VERSION
+from batch_server.store.reader import Dataset
 
 SAMPLES = 2311
 EPOCHS = 2
@@ -36,14 +40,16 @@ def stream(address: str, asked: inkstream.Pipeline, **options: Any) -> list[inks
         return list(batches)
 
 
-def digest(batches: list[inkstream.Batch]) -> str:
-    """Of every position and tensor, in order."""
+def digest(*shards: list[inkstream.Batch]) -> str:
+    """Of every position and tensor of the global batches that the shards make up, in order."""
     state = hashlib.sha256()
-    for batch in batches:
-        state.update(f"{batch.epoch} {batch.step}".encode())
+    for parts in zip(*shards, strict=True):
+        (position,) = {(part.epoch, part.step) for part in parts}
+        state.update(f"{position}".encode())
         for name in ("image", "label", "key_id", "mask"):
-            state.update(f"{name} {batch[name].dtype} {batch[name].shape}".encode())
-            state.update(np.ascontiguousarray(batch[name]).data)
+            tensor = np.concatenate([part[name] for part in parts])
+            state.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            state.update(tensor.data)
     return state.hexdigest()
 
 
@@ -100,15 +106,6 @@ def test_compression_changes_no_tensor(server: Any, compression: str) -> None:
     assert digest(stream(server.address, asked, compression=compression)) == digest(stream(server.address, asked))
 
 
-def test_equal_after_a_restart_and_at_any_thread_count(
-    data_dir: Path, start_server: Callable[..., Any], server: Any
-) -> None:
-    expected = digest(stream(server.address, pipeline(64)))
-    for threads in ("1", "4"):
-        other = start_server(data_dir, "--threads", threads)
-        assert digest(stream(other.address, pipeline(64))) == expected
-
-
 # What makes glibc, Numba, NumPy and OpenCV behave as on an older processor.
 EMULATED = {
     "x86-64": {
@@ -128,24 +125,115 @@ EMULATED = {
 }
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="emulates older processors of this kind")
-@pytest.mark.parametrize("style", ["antialiased", "classic"])
-def test_equal_on_every_processor(server: Any, emulated_servers: dict[str, Any], style: str) -> None:
-    augment = AUGMENT if style == "antialiased" else inkstream.Augment(rotate_deg=10, shift=0.05, scale=(0.9, 1.1))
-    render = inkstream.Render(size=48, encoding="rainbow", style=style)
-    asked = pipeline(64, render=render, augment=augment)
-    expected = digest(stream(server.address, asked))
-    for name, emulated in emulated_servers.items():
-        assert digest(stream(emulated.address, asked)) == expected, f"emulating {name}"
+THREADS = ("1", "4")
 
 
 @pytest.fixture(scope="module")
-def emulated_servers(server_process: Any, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A server for each emulated processor, with a cache of compiled kernels of its own."""
-    running = {}
-    for name, settings in EMULATED.items():
-        cache = tmp_path_factory.mktemp(f"numba-{name}")
-        running[name] = server_process(data_dir, env=settings | {"NUMBA_CACHE_DIR": str(cache)})
+def servers(server: Any, server_process: Any, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Five servers by name, all of them different: in threads, and in the processor that they believe to run on."""
+    emulate = os.uname().machine == "x86_64"
+    with ThreadPoolExecutor() as pool:  # the emulated ones compile the kernels anew, each into a cache of its own
+        starting = {
+            f"{threads} threads": pool.submit(server_process, data_dir, "--threads", threads)
+            for threads in (THREADS if emulate else (*THREADS, "2", "3"))
+        }
+        for name, settings in EMULATED.items() if emulate else ():
+            cache = {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp(f"numba-{name}"))}
+            starting[name] = pool.submit(server_process, data_dir, env=settings | cache)
+    try:
+        yield {"all cores": server} | {name: other.result() for name, other in starting.items()}
+    finally:
+        for other in starting.values():
+            if other.exception() is None:
+                other.result().stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("style", ["antialiased", "classic"])
+def test_equal_after_a_restart_at_any_thread_count_and_on_every_processor(servers: dict[str, Any], style: str) -> None:
+    augment = AUGMENT if style == "antialiased" else inkstream.Augment(rotate_deg=10, shift=0.05, scale=(0.9, 1.1))
+    render = inkstream.Render(size=48, encoding="rainbow", style=style)
+    asked = pipeline(64, render=render, augment=augment)
+    found = {name: digest(stream(one.address, asked)) for name, one in servers.items()}
+    assert len(found) == 5
+    assert len(set(found.values())) == 1, found
+
+
+# 27 KiB a row, so that an epoch has several ranges and every server has its part in it.
+MANY_RANGES = pipeline(64, render=inkstream.Render(size=96, encoding="thirds"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Any) -> str:
+    """The digest of two epochs of `MANY_RANGES` from one good server."""
+    return digest(stream(server.address, MANY_RANGES))
+
+
+@pytest.mark.parametrize("trainers", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_equal_for_any_number_of_servers_and_trainers(
+    servers: dict[str, Any], undisturbed: str, count: int, trainers: int
+) -> None:
+    addresses = [one.address for one in servers.values()][-count:]
+
+    def train(index: int) -> tuple[list[inkstream.Batch], set[str]]:
+        with inkstream.connect(addresses) as client:
+            with client.stream(MANY_RANGES, epochs=EPOCHS, shard=(index, trainers)) as batches:
+                got = list(batches)
+                return got, {address for address, one in batches.stats().servers.items() if one.rows}
+
+    with ThreadPoolExecutor(trainers) as pool:
+        shards, asked = zip(*pool.map(train, range(trainers)), strict=True)
+    assert digest(*shards) == undisturbed
+    assert len(set.union(*asked)) >= min(count, 2), "one server delivered everything"
+
+
+@pytest.fixture(scope="module", params=[RENDERER_VERSION + 1, RENDERER_VERSION], ids=["version", "pixels"])
+def other_renderer(request: pytest.FixtureRequest, server_process: Any, data_dir: Path) -> Any:
+    """A server that draws other pixels, with another version number or in spite of an equal one."""
+    command = (sys.executable, "-m", "tests.other_renderer", str(request.param))
+    running = server_process(data_dir, command=command)
     yield running
-    for server in running.values():
-        server.stop()
+    running.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("place", [0, 2], ids=["first", "last"])
+def test_a_server_of_another_renderer_is_left_out_by_name(
+    servers: dict[str, Any], undisturbed: str, other_renderer: Any, place: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = [servers["all cores"].address, servers["1 threads"].address]
+    addresses = [*good[:place], other_renderer.address, *good[place:]]
+    with inkstream.connect(addresses) as client:
+        # Whoever answers first decides what the run is; nothing of the other kind may then be in it.
+        by_other = client.resolve(MANY_RANGES).renderer == renderer_of(other_renderer.address)
+        with client.stream(MANY_RANGES, epochs=EPOCHS) as batches:
+            got = digest(list(batches))
+            rows = {address: one.rows for address, one in batches.stats().servers.items()}
+    left_out = good if by_other else [other_renderer.address]
+    assert not any(rows[address] for address in left_out)
+    assert any(address in caplog.text for address in left_out)
+    expected = digest(stream(other_renderer.address, MANY_RANGES)) if by_other else undisturbed
+    assert got == expected
+    assert (got == undisturbed) != by_other
+
+
+def renderer_of(address: str) -> object:
+    with inkstream.connect(address) as client:
+        return client.resolve(MANY_RANGES).renderer
+
+
+@pytest.mark.parametrize("part", ["records", "label", "key_id"])
+def test_a_corrupted_copy_is_routed_around(
+    servers: dict[str, Any], undisturbed: str, data_dir: Path, tmp_path: Path, start_server: Any, part: str
+) -> None:
+    copy = bytearray((data_dir / "scribbles.lmdb").read_bytes())
+    for start, length in Dataset.open(data_dir / "scribbles.lmdb")._places[part]:
+        copy[start + length // 2] ^= 1
+    (tmp_path / "scribbles.lmdb").write_bytes(copy)
+    corrupted = start_server(tmp_path)
+    addresses = [servers["all cores"].address, corrupted.address, servers["1 threads"].address]
+    with inkstream.connect(addresses) as client, client.stream(MANY_RANGES, epochs=EPOCHS) as batches:
+        got = digest(list(batches))
+        stats = batches.stats()
+    assert got == undisturbed
+    assert stats.blank_rows == 0
+    assert stats.servers[corrupted.address].failures
