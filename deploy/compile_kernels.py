@@ -31,7 +31,14 @@ def main() -> int:
         if code:
             return code
         server = BatchServer(
-            ServerSettings(data=folder, listen="127.0.0.1:0", threads=1, memory_bytes=256 << 20, max_streams=4)
+            ServerSettings(
+                data=folder,
+                listen="127.0.0.1:0",
+                threads=1,
+                memory_bytes=256 << 20,
+                cache_bytes=0,
+                max_streams=4,
+            )
         )
         server.start()
         try:

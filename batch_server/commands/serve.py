@@ -78,7 +78,14 @@ def add(subcommands: Subcommands) -> None:
         type=_count,
         default=1024,
         metavar="MIB",
-        help="memory for chunks that are being drawn or wait to be sent, all streams together",
+        help="memory for chunks that are being drawn, wait to be sent or are kept, all streams together",
+    )
+    parser.add_argument(
+        "--cache",
+        type=_size,
+        default=256,
+        metavar="MIB",
+        help="of this memory, for chunks that are kept after they were sent, for other trainers; 0 keeps none",
     )
     parser.add_argument("--max-streams", type=_count, default=64, metavar="N", help="streams at a time")
     parser.add_argument(
@@ -112,6 +119,7 @@ def run(options: argparse.Namespace) -> int:
             listen=options.listen,
             threads=options.threads,
             memory_bytes=options.memory << 20,
+            cache_bytes=options.cache << 20,
             max_streams=options.max_streams,
             certificate=certificate,
             tokens=tokens,
@@ -231,6 +239,12 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text}")
     return value
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text}")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

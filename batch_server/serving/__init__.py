@@ -1,1 +1,1 @@
-"""The gRPC service: admission, prefetch, the catalog of datasets, compression, errors and the server's life."""
+"""The gRPC service: admission, prefetch, the cache of chunks, datasets, compression, errors, the server's life."""

@@ -17,11 +17,12 @@ from batch_server.batches import BatchMaker
 from batch_server.rendering import self_test_digest
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.authentication import TokenRequired
+from batch_server.serving.budget import ByteBudget
 from batch_server.serving.catalog import Catalog, CatalogWatch
+from batch_server.serving.chunk_cache import ChunkCache
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import failures_as_statuses
 from batch_server.serving.health import Health
-from batch_server.serving.prefetch import ByteBudget
 from batch_server.serving.service import SERVICE_NAME, BatchService
 from batch_server.serving.tls import ServerCertificate
 from batch_server.serving.tokens import TokenFile
@@ -67,7 +68,8 @@ class ServerSettings:
         data: Folder of the datasets.
         listen: HOST:PORT; port 0 picks a free one.
         threads: Render threads.
-        memory_bytes: For chunks that are being made or wait to be sent, all streams together.
+        memory_bytes: For chunks that are being made, wait to be sent or are kept, all streams together.
+        cache_bytes: Of these, for chunks that are kept after they were sent; 0 keeps none.
         max_streams: Streams at a time.
         certificate: For TLS; None listens without encryption.
         tokens: Who may call; None lets everyone.
@@ -77,6 +79,7 @@ class ServerSettings:
     listen: str
     threads: int
     memory_bytes: int
+    cache_bytes: int
     max_streams: int
     certificate: ServerCertificate | None = None
     tokens: TokenFile | None = None
@@ -93,6 +96,7 @@ class BatchServer:
         catalog: Its datasets.
         admission: Its streams.
         budget: Its memory for chunks.
+        chunks: Those that are being made, wait to be sent or are kept.
 
     Raises:
         Failure: The address cannot be listened on.
@@ -105,9 +109,8 @@ class BatchServer:
         self.admission = Admission(settings.max_streams)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
         self.budget = ByteBudget(settings.memory_bytes)
-        service = BatchService(
-            self.catalog, self.admission, CallLimit(_MAX_CALLS), self._pool, self.budget, self_test_digest()
-        )
+        self.chunks = ChunkCache(self._pool, self.budget, settings.cache_bytes)
+        service = BatchService(self.catalog, self.admission, CallLimit(_MAX_CALLS), self.chunks, self_test_digest())
         self._warm_up()
         self._health = Health()
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + _SPARE_THREADS

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,10 @@ from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.rendering import RENDERER_VERSION
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, Served
+from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, failures_as_statuses
-from batch_server.serving.prefetch import ByteBudget, Job, Prefetch
+from batch_server.serving.prefetch import Prefetch
 from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
 from batch_server.store.errors import RottenColumn
 from inkstream.chunking import Span
@@ -42,8 +43,7 @@ class BatchService:
         catalog: The datasets.
         admission: Who may stream.
         calls: How many other calls there may be.
-        pool: The render threads.
-        budget: Bytes for all streams together.
+        chunks: Where chunks are made and shared.
         self_test_digest: Of the batch that this server drew when it started.
     """
 
@@ -52,11 +52,10 @@ class BatchService:
         catalog: Catalog,
         admission: Admission,
         calls: CallLimit,
-        pool: Executor,
-        budget: ByteBudget,
+        chunks: ChunkCache,
         self_test_digest: str,
     ):
-        self._catalog, self._admission, self._calls, self._pool, self._budget = catalog, admission, calls, pool, budget
+        self._catalog, self._admission, self._calls, self._chunks = catalog, admission, calls, chunks
         self._renderer = pb.Renderer(version=RENDERER_VERSION, self_test_digest=self_test_digest)
 
     def list_datasets(self, serialized: bytes) -> pb.ListDatasetsResponse:
@@ -113,7 +112,7 @@ class BatchService:
             maker = self._maker(request)
             plan = _plan(maker, request)
             check_position(request, plan)
-            prefetch = Prefetch(self._pool, self._budget, self._admission.cancel_stalled)
+            prefetch = Prefetch(self._chunks, self._admission.cancel_stalled)
             if not context.add_callback(prefetch.close):
                 return  # the client has left
             try:
@@ -208,6 +207,15 @@ def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest) -> Iterator[Job]
         pieces = plan.pieces(Cell(request.epoch, Span(step, step + 1)))
         end = request.first_chunk + request.chunks if request.chunks else len(pieces)
         for piece in pieces[request.first_chunk : end]:
+            key = ChunkKey(
+                request.digest,
+                request.pipeline.dataset,
+                request.epoch,
+                step,
+                piece.rows,
+                request.compression,
+                request.blank_rotten,
+            )
             make = partial(
                 chunk_messages,
                 maker,
@@ -217,7 +225,7 @@ def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest) -> Iterator[Job]
                 request.compression,
                 blank_rotten=request.blank_rotten,
             )
-            yield Job(_peak_bytes(maker.pipeline, plan, piece.rows.size), make)
+            yield Job(key, _peak_bytes(maker.pipeline, plan, piece.rows.size), make)
 
 
 def _peak_bytes(pipeline: Pipeline, plan: Plan, rows: int) -> int:

@@ -71,10 +71,16 @@ def serve(sketches: Path) -> Iterator[Callable[..., BatchServer]]:
     running: list[BatchServer] = []
 
     def start(
-        data: Path = sketches, threads: int = 2, memory_mib: int = 64, max_streams: int = 8, **options: Any
+        data: Path = sketches,
+        threads: int = 2,
+        memory_mib: int = 64,
+        cache_mib: int = 16,
+        max_streams: int = 8,
+        **options: Any,
     ) -> BatchServer:
+        sizes = {"memory_bytes": memory_mib << 20, "cache_bytes": cache_mib << 20}
         running.append(
-            BatchServer(ServerSettings(data, "127.0.0.1:0", threads, memory_mib << 20, max_streams, **options))
+            BatchServer(ServerSettings(data, "127.0.0.1:0", threads, max_streams=max_streams, **sizes, **options))
         )
         running[-1].start()
         return running[-1]

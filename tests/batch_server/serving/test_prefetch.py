@@ -5,11 +5,15 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 
 import pytest
 
-from batch_server.serving.prefetch import ByteBudget, Job, Prefetch
+from batch_server.serving.budget import ByteBudget
+from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
+from batch_server.serving.prefetch import Prefetch
+from inkstream.chunking import Span
 from inkstream.errors import ServerFull
 
 WAIT_S = 20
 MIB = 1 << 20
+DIGESTS = itertools.count()
 
 
 @pytest.fixture
@@ -30,38 +34,51 @@ def no_need() -> None:
     raise AssertionError("must not ask for room")
 
 
+def jobs(*makes: Callable[[], list[bytes]], peak_bytes: int = MIB) -> Iterator[Job]:
+    """One job for each, of one stream's own: no two of them share a chunk."""
+    digest = next(DIGESTS)
+    for step, make in enumerate(makes):
+        yield Job(ChunkKey(f"{digest}", "sketches", 0, step, Span(0, 1), 1, False), peak_bytes, make)
+
+
+def cache_of(pool: ThreadPoolExecutor, budget: ByteBudget) -> ChunkCache:
+    return ChunkCache(pool, budget, keep_bytes=MIB)
+
+
 def test_chunks_come_in_order_and_every_byte_is_given_back(pool: ThreadPoolExecutor) -> None:
     budget = ByteBudget(16 * MIB)
-    prefetch = Prefetch(pool, budget, no_need, stream_bytes=4 * MIB)
-    assert numbers(prefetch.in_order(Job(MIB, chunk(number)) for number in range(100))) == list(range(100))
+    prefetch = Prefetch(cache_of(pool, budget), no_need, stream_bytes=4 * MIB)
+    assert numbers(prefetch.in_order(jobs(*map(chunk, range(100))))) == list(range(100))
     prefetch.close()
     assert budget.taken_bytes == 0
 
 
 def test_one_chunk_larger_than_the_streams_share_passes(pool: ThreadPoolExecutor) -> None:
-    prefetch = Prefetch(pool, ByteBudget(16 * MIB), no_need, stream_bytes=MIB)
-    assert numbers(prefetch.in_order(Job(10 * MIB, chunk(number)) for number in range(3))) == [0, 1, 2]
+    prefetch = Prefetch(cache_of(pool, ByteBudget(16 * MIB)), no_need, stream_bytes=MIB)
+    assert numbers(prefetch.in_order(jobs(*map(chunk, range(3)), peak_bytes=10 * MIB))) == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("budget_mib", "stream_mib", "most"), [(100, 10, 10), (10, 100, 10)])
+@pytest.mark.parametrize(("budget_mib", "stream_mib", "most"), [(100, 10, 10), (10, 100, 5)])
 def test_a_consumer_that_stops_stops_the_making(
     pool: ThreadPoolExecutor, budget_mib: int, stream_mib: int, most: int
 ) -> None:
-    """Jobs and finished chunks of 1 MiB; the bounds are the stream's, then the budget's."""
+    """Jobs and finished chunks of 1 MiB; the bounds are the stream's, then half of the budget."""
     made = itertools.count()
     budget = ByteBudget(budget_mib * MIB)
-    prefetch = Prefetch(pool, budget, no_need, stream_bytes=stream_mib * MIB)
+    asked = itertools.count()
+    prefetch = Prefetch(cache_of(pool, budget), lambda: next(asked), stream_bytes=stream_mib * MIB)
 
     def make() -> list[bytes]:
         next(made)
         return [bytes(MIB)]
 
-    coming = prefetch.in_order(Job(MIB, make) for _ in range(1000))
+    coming = prefetch.in_order(jobs(*[make] * 1000))
     next(coming)
     assert pool.submit(int).result(WAIT_S) == 0  # behind all that was begun
     pool.submit(int).result(WAIT_S)
     assert budget.taken_bytes <= most * MIB
     assert next(made) <= most
+    assert bool(next(asked)) == (budget_mib < stream_mib), "where the budget is short, stalled streams must be ended"
     prefetch.close()
     pool.submit(int).result(WAIT_S)
 
@@ -71,8 +88,8 @@ def test_a_failure_comes_after_the_chunks_before_it(pool: ThreadPoolExecutor) ->
         raise ZeroDivisionError("chunk 2")
 
     budget = ByteBudget(16 * MIB)
-    prefetch = Prefetch(pool, budget, no_need)
-    coming = prefetch.in_order([Job(MIB, chunk(0)), Job(MIB, chunk(1)), Job(MIB, fail), Job(MIB, chunk(3))])
+    prefetch = Prefetch(cache_of(pool, budget), no_need)
+    coming = prefetch.in_order(jobs(chunk(0), chunk(1), fail, chunk(3)))
     assert numbers(itertools.islice(coming, 2)) == [0, 1]
     with pytest.raises(ZeroDivisionError, match="chunk 2"):
         next(coming)
@@ -90,14 +107,14 @@ def test_closing_frees_a_handler_that_waits_for_a_chunk(pool: ThreadPoolExecutor
         return [b"done"]
 
     budget = ByteBudget(16 * MIB)
-    prefetch = Prefetch(pool, budget, no_need)
+    prefetch = Prefetch(cache_of(pool, budget), lambda: None)
     with ThreadPoolExecutor(1) as handler:
-        waiting = handler.submit(list, prefetch.in_order(Job(MIB, slow) for _ in range(8)))
+        waiting = handler.submit(list, prefetch.in_order(jobs(*[slow] * 8)))
         assert begun.wait(WAIT_S)
         prefetch.close()
-        gate.set()  # a chunk that is being drawn is drawn to its end; the others are not begun
         with pytest.raises(CancelledError):
             waiting.result(WAIT_S)
+        gate.set()  # a chunk that is being drawn is drawn to its end; the others are not begun
     pool.shutdown()
     assert budget.taken_bytes == 0
 
@@ -106,9 +123,9 @@ def test_closing_frees_a_handler_that_waits_for_bytes(pool: ThreadPoolExecutor) 
     budget = ByteBudget(MIB)
     assert budget.try_take(MIB)
     asked = threading.Event()
-    prefetch = Prefetch(pool, budget, asked.set)
+    prefetch = Prefetch(cache_of(pool, budget), asked.set)
     with ThreadPoolExecutor(1) as handler:
-        waiting = handler.submit(list, prefetch.in_order([Job(MIB, chunk(0))]))
+        waiting = handler.submit(list, prefetch.in_order(jobs(chunk(0))))
         assert asked.wait(WAIT_S), "a stream without room must ask that a stalled one be ended"
         prefetch.close()
         with pytest.raises(CancelledError):
@@ -123,44 +140,31 @@ def test_no_room_for_long_is_an_error(pool: ThreadPoolExecutor, monkeypatch: pyt
     budget = ByteBudget(MIB)
     assert budget.try_take(MIB)
     with pytest.raises(ServerFull, match="memory"):
-        next(Prefetch(pool, budget, lambda: None).in_order([Job(MIB, chunk(0))]))
-
-
-def test_bytes_are_given_in_the_order_in_which_streams_began_to_wait() -> None:
-    budget = ByteBudget(10)
-    assert budget.try_take(10)
-    served: list[int] = []
-
-    def take(size: int, waits: threading.Event) -> None:
-        assert budget.take(size, WAIT_S, lambda: waits.set() or False)  # type: ignore[func-returns-value]
-        served.append(size)
-        budget.give(size)
-
-    threads = []
-    for size in (8, 1, 2):
-        waits = threading.Event()
-        threads.append(threading.Thread(target=take, args=(size, waits)))
-        threads[-1].start()
-        assert waits.wait(WAIT_S)
-    budget.give(5)  # enough for the second and the third, but the first one is first
-    assert not budget.try_take(1), "nobody overtakes those who wait"
-    assert served == []
-    budget.give(5)
-    for thread in threads:
-        thread.join(WAIT_S)
-    assert sorted(served) == [1, 2, 8]
-    assert budget.taken_bytes == 0
+        next(Prefetch(cache_of(pool, budget), lambda: None).in_order(jobs(chunk(0))))
 
 
 def test_streams_that_share_a_small_budget_all_come_to_their_end(pool: ThreadPoolExecutor) -> None:
     budget = ByteBudget(3 * MIB)
+    cache = cache_of(pool, budget)
     with ThreadPoolExecutor(8) as handlers:
-        streams = [Prefetch(pool, budget, lambda: None) for _ in range(8)]
+        streams = [Prefetch(cache, lambda: None) for _ in range(8)]
         ends = [
-            handlers.submit(numbers, stream.in_order(Job(MIB, chunk(number, MIB)) for number in range(50)))
+            handlers.submit(numbers, stream.in_order(jobs(*(chunk(number, MIB) for number in range(50)))))
             for stream in streams
         ]
         assert [end.result(WAIT_S) for end in ends] == [list(range(50))] * 8
     for stream in streams:
         stream.close()
     assert budget.taken_bytes == 0
+
+
+def test_streams_that_stand_still_leave_the_others_room(pool: ThreadPoolExecutor) -> None:
+    """Eight streams whose clients read nothing look ahead as far as they may; a ninth comes to its end."""
+    cache = cache_of(pool, ByteBudget(32 * MIB))
+    stalled = [Prefetch(cache, lambda: None) for _ in range(8)]
+    for stream in stalled:
+        next(stream.in_order(jobs(*(chunk(number, MIB) for number in range(50)))))
+    healthy = Prefetch(cache, lambda: None)
+    assert numbers(healthy.in_order(jobs(*(chunk(number, MIB) for number in range(50))))) == list(range(50))
+    for stream in (*stalled, healthy):
+        stream.close()

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -429,6 +430,29 @@ def test_a_client_that_leaves_gives_everything_back(serve: Callable[..., Any], c
         next(caller.stream(caller.request(pipeline(render=pb.Render(size=512), batch_size=500))))
         caller.channel.close()
     assert wait_until(lambda: server.budget.taken_bytes == 0 and server.admission.streams == 0)
+
+
+def test_trainers_on_one_pipeline_share_one_drawing(serve: Callable[..., Any], call: Callable[..., Any]) -> None:
+    server = serve()
+    callers = [call(server.address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)]
+    request = callers[0].request(pipeline(augment=AUGMENT))
+    with ThreadPoolExecutor(4) as trainers:
+        answers = list(trainers.map(lambda caller: caller.chunks(request), callers))
+    assert all(chunks == answers[0] for chunks in answers)
+    figures = server.chunks.snapshot()
+    assert figures.misses == len(answers[0]) == 8
+    assert figures.hits + figures.awaited == 3 * 8
+    # What decides the bytes decides the chunk, and nothing else: who asks, for which shard, from which step on.
+    same = callers[0].request(pipeline(augment=AUGMENT), first_step=2, steps=1, stream_id=7)
+    assert callers[0].chunks(same) == answers[0][2:3]
+    assert server.chunks.snapshot().misses == 8
+    for other in (
+        callers[0].request(pipeline(augment=AUGMENT), epoch=1),
+        callers[0].request(pipeline(augment=AUGMENT, seed=8)),
+        callers[0].request(pipeline(augment=AUGMENT), compression=pb.COMPRESSION_ZSTD),
+    ):
+        assert callers[0].chunks(other) != answers[0]
+    assert server.chunks.snapshot().misses == 4 * 8
 
 
 def test_a_replaced_dataset_still_serves_its_runs(
