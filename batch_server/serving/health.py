@@ -5,9 +5,11 @@ from typing import Any
 
 from grpc_health.v1 import health
 
+from batch_server.serving.arrivals import MAX_WAITING
+
 # Of their own: calls that wait for something hold back no health check, and health checks, which need no token and may
 # come from anyone, take no thread from calls.
-_POOL = ThreadPoolExecutor(4, thread_name_prefix="health")
+_POOL = ThreadPoolExecutor(MAX_WAITING + 4, thread_name_prefix="health")
 
 
 class Health(health.HealthServicer):
