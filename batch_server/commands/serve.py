@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from batch_server.serving.metrics_port import metrics_port
 from batch_server.serving.server import BatchServer, ServerSettings
 from batch_server.serving.tls import ServerCertificate
 from batch_server.serving.tokens import TokenFile
@@ -21,6 +22,7 @@ from inkstream.command_line import (
     Subcommands,
     UsageError,
 )
+from inkstream.listening import parse_listen_address
 
 _LOG = logging.getLogger(__name__)
 
@@ -87,6 +89,11 @@ def add(subcommands: Subcommands) -> None:
         metavar="MIB",
         help="of this memory, for chunks that are kept after they were sent, for other trainers; 0 keeps none",
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="where to show figures: /metrics for Prometheus, / for people; off unless given, port 0 picks a free one",
+    )
     parser.add_argument("--max-streams", type=_count, default=64, metavar="N", help="streams at a time")
     parser.add_argument(
         "--drain-delay",
@@ -109,6 +116,7 @@ def run(options: argparse.Namespace) -> int:
     """Serves until a signal comes; returns the exit code."""
     _check(options)
     certificate, tokens = _certificate(options), _tokens(options)
+    listen_metrics = parse_listen_address("--metrics", options.metrics) if options.metrics else None
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if tokens and not certificate:
         _LOG.warning("tokens without TLS: who can read along on the network learns them")
@@ -125,12 +133,18 @@ def run(options: argparse.Namespace) -> int:
             tokens=tokens,
         )
     )
+    metrics = metrics_port(server, listen_metrics, certificate, tokens) if listen_metrics else None
     stop.drain_from_now_on()
     server.start()
     print(f"listening on {server.address}", flush=True)
+    if metrics:
+        metrics.start()
+        print(f"metrics on {metrics.address}", flush=True)
     number = stop.wait()
     delay_s = 0.0 if number == signal.SIGINT else options.drain_delay
     complete = server.drain(delay_s, options.drain_grace, stop.hurry)
+    if metrics:
+        metrics.stop()
     if number == signal.SIGINT:
         return EXIT_INTERRUPTED
     return EXIT_DONE if complete else EXIT_STOPPED

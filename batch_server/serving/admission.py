@@ -84,10 +84,13 @@ class Admission:
     Args:
         max_streams: Streams at a time.
         stalled_after_s: Silence after which a client may lose its stream to another.
+
+    Attributes:
+        max_streams: Streams at a time.
     """
 
     def __init__(self, max_streams: int, stalled_after_s: float = STALLED_AFTER_S):
-        self._max_streams, self._stalled_after_s = max_streams, stalled_after_s
+        self.max_streams, self._stalled_after_s = max_streams, stalled_after_s
         self._lock = threading.Lock()
         self._streams: set[Stream] = set()
         self._draining = False
@@ -107,10 +110,10 @@ class Admission:
         with self._lock:
             if self._draining:
                 raise ServerDraining("the server is stopping: ask another", DRAINING_RETRY_S)
-            if len(self._streams) >= self._max_streams:
+            if len(self._streams) >= self.max_streams:
                 self._make_room()
-            if len(self._streams) >= self._max_streams:
-                taken = f"all {self._max_streams} streams of the server are taken"
+            if len(self._streams) >= self.max_streams:
+                taken = f"all {self.max_streams} streams of the server are taken"
                 raise ServerFull(f"{taken}: ask another server, or raise --max-streams", FULL_RETRY_S)
             self._streams.add(stream)
         try:

@@ -7,7 +7,7 @@ log; the client gets an id under which to find it.
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
@@ -58,6 +58,7 @@ class Status(NamedTuple):
     """How a call ends."""
 
     code: Any
+    reason: str
     message: str
     details: bytes
 
@@ -107,16 +108,19 @@ def status_of(error: Exception) -> Status:
 
 
 @contextmanager
-def failures_as_statuses(context: Any) -> Iterator[None]:
+def failures_as_statuses(context: Any, failed: Callable[[str], None] = lambda reason: None) -> Iterator[None]:
     """Ends the call with the right status when its handler raises.
 
     Args:
         context: The `grpc.ServicerContext` of the call.
+        failed: Told the reason, without its prefix.
     """
     try:
         yield
     except Exception as error:
-        _abort(context, status_of(error))
+        status = status_of(error)
+        failed(status.reason)
+        _abort(context, status)
 
 
 def _abort(context: Any, status: Status) -> NoReturn:
@@ -134,7 +138,7 @@ def _status(code: Any, reason: str, message: str, metadata: dict[str, str], *ext
         status.details.add().Pack(detail)
     details = status.SerializeToString()
     assert len(details) <= MAX_DETAILS_BYTES
-    return Status(code, message, details)
+    return Status(code, reason, message, details)
 
 
 def _bad_request(violations: tuple[Violation, ...]) -> error_details_pb2.BadRequest:

@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 
+from batch_server.serving.activity import WaitingFor
 from batch_server.serving.chunk_cache import Chunk, ChunkCache, Job
 from inkstream.errors import ServerFull
 
@@ -29,10 +31,17 @@ class Prefetch:
         cache: Where chunks are made, and shared with other streams.
         need_room: Asks that a stalled stream be ended, because this one lacks bytes.
         stream_bytes: What this stream may have ahead.
+        waiting: Around each wait, with what is waited for.
     """
 
-    def __init__(self, cache: ChunkCache, need_room: Callable[[], object], stream_bytes: int = STREAM_BYTES):
-        self._cache, self._need_room, self._stream_bytes = cache, need_room, stream_bytes
+    def __init__(
+        self,
+        cache: ChunkCache,
+        need_room: Callable[[], object],
+        stream_bytes: int = STREAM_BYTES,
+        waiting: Callable[[WaitingFor], AbstractContextManager[None]] = lambda what: nullcontext(),
+    ):
+        self._cache, self._need_room, self._stream_bytes, self._waiting = cache, need_room, stream_bytes, waiting
         self._lock = threading.Lock()
         self._ahead: deque[Chunk] = deque()
         self._closed: Future[list[bytes]] = Future()  # one can wait for it together with a chunk
@@ -71,7 +80,8 @@ class Prefetch:
             self._raise_if_closed()
             made = self._ahead[0].made
         if not made.done():
-            wait((made, self._closed), return_when=FIRST_COMPLETED)
+            with self._waiting(WaitingFor.DRAWING):
+                wait((made, self._closed), return_when=FIRST_COMPLETED)
             self._raise_if_closed()
         return made.result()
 
@@ -85,7 +95,11 @@ class Prefetch:
         """Whether the job's chunk is ahead now; waits for its bytes only where nothing else is under way."""
         with self._lock:
             ahead_bytes = [chunk.size_bytes for chunk in self._ahead]
-        chunk = self._look_ahead(job, sum(ahead_bytes)) if ahead_bytes else self._wait_for(job)
+        if ahead_bytes:
+            chunk = self._look_ahead(job, sum(ahead_bytes))
+        else:
+            with self._waiting(WaitingFor.MEMORY):
+                chunk = self._wait_for(job)
         if chunk is None:
             return False
         with self._lock:

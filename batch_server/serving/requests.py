@@ -47,6 +47,8 @@ class RangeRequest(NamedTuple):
         chunks: 0 for all from `first_chunk` on; above only with one step.
         compression: A number of the contract's Compression.
         blank_rotten: Whether a rotten record gives a row of paper instead of an error.
+        stream_id: Of the client's stream, 0 where it does not say.
+        demand_rows_per_s: That the trainer could take from this server, 0 where it does not say.
     """
 
     pipeline: Pipeline
@@ -60,6 +62,8 @@ class RangeRequest(NamedTuple):
     chunks: int
     compression: int
     blank_rotten: bool
+    stream_id: int
+    demand_rows_per_s: float
 
 
 def parse(kind: type[_Request], serialized: bytes) -> _Request:
@@ -127,6 +131,8 @@ def parse_range(serialized: bytes) -> RangeRequest:
         chunks=request.chunks,
         compression=_COMPRESSIONS[request.compression],
         blank_rotten=_ROTTEN_RECORDS[request.rotten_record],
+        stream_id=request.stream_id,
+        demand_rows_per_s=request.demand_rows_per_s,
     )
 
 

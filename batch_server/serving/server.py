@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from batch_server.batches import BatchMaker
 from batch_server.rendering import self_test_digest
+from batch_server.serving.activity import Activity
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.arrivals import MAX_WAITING, Arrivals
 from batch_server.serving.authentication import TokenRequired
@@ -98,6 +99,9 @@ class BatchServer:
         admission: Its streams.
         budget: Its memory for chunks.
         chunks: Those that are being made, wait to be sent or are kept.
+        activity: What it has done, and for whom.
+        threads: That draw.
+        self_test_digest: Of the batch that it drew when it started.
 
     Raises:
         Failure: The address cannot be listened on.
@@ -111,7 +115,16 @@ class BatchServer:
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
         self.budget = ByteBudget(settings.memory_bytes)
         self.chunks = ChunkCache(self._pool, self.budget, settings.cache_bytes)
-        service = BatchService(self.catalog, self.admission, CallLimit(_MAX_CALLS), self.chunks, self_test_digest())
+        self.activity = Activity()
+        self.threads, self.self_test_digest = settings.threads, self_test_digest()
+        service = BatchService(
+            self.catalog,
+            self.admission,
+            CallLimit(_MAX_CALLS),
+            self.chunks,
+            self.self_test_digest,
+            self.activity,
+        )
         self._warm_up()
         self._health = Health()
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + MAX_WAITING + _SPARE_THREADS

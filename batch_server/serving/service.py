@@ -4,12 +4,13 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.rendering import RENDERER_VERSION
+from batch_server.serving.activity import Activity, RangeMeter, RangeOf, SentRows, WaitingFor
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, Served
 from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
@@ -45,6 +46,7 @@ class BatchService:
         calls: How many other calls there may be.
         chunks: Where chunks are made and shared.
         self_test_digest: Of the batch that this server drew when it started.
+        activity: Where it is counted what the service does.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class BatchService:
         calls: CallLimit,
         chunks: ChunkCache,
         self_test_digest: str,
+        activity: Activity,
     ):
         self._catalog, self._admission, self._calls, self._chunks = catalog, admission, calls, chunks
+        self._activity = activity
         self._renderer = pb.Renderer(version=RENDERER_VERSION, self_test_digest=self_test_digest)
 
     def list_datasets(self, serialized: bytes) -> pb.ListDatasetsResponse:
@@ -107,23 +111,28 @@ class BatchService:
 
     def stream_batches(self, serialized: bytes, context: Any) -> Iterator[bytes]:
         """The chunks of a range, in order, made ahead of the client within bounds."""
-        with failures_as_statuses(context), self._admission.stream(context.cancel) as stream:
+        with failures_as_statuses(context, self._activity.failed), self._admission.stream(context.cancel) as stream:
             request = parse_range(serialized)
             maker = self._maker(request)
             plan = _plan(maker, request)
             check_position(request, plan)
-            prefetch = Prefetch(self._chunks, self._admission.cancel_stalled)
-            if not context.add_callback(prefetch.close):
-                return  # the client has left
-            try:
-                for messages in prefetch.in_order(_jobs(maker, plan, request)):
-                    for message in messages:
-                        with stream.sending():
-                            yield message
-            except CancelledError:
-                return  # the client has left, or the server has ended the call
-            finally:
-                prefetch.close()
+            with self._activity.range(_range_of(request, maker, context.peer())) as meter:
+                prefetch = Prefetch(self._chunks, self._admission.cancel_stalled, waiting=meter.waiting)
+                if not context.add_callback(prefetch.close):
+                    return  # the client has left
+                try:
+                    made = prefetch.in_order(_jobs(maker, plan, request, meter))
+                    for messages, piece in zip(made, _pieces(plan, request), strict=True):
+                        for message in messages:
+                            with stream.sending(), meter.waiting(WaitingFor.CLIENT):
+                                yield message
+                            meter.sent(message)
+                        meter.sent_chunk(_sent_rows(request, piece), ends_batch=piece.ends_batch)
+                    meter.sent_range()
+                except CancelledError:
+                    return  # the client has left, or the server has ended the call
+                finally:
+                    prefetch.close()
 
     def handlers(self) -> Any:
         """The gRPC handler of the service. Messages are bytes in both directions, so that a tensor is not copied."""
@@ -137,7 +146,7 @@ class BatchService:
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
     def _call(self, run: Callable[[bytes], Any], serialized: bytes, context: Any) -> bytes:
-        with failures_as_statuses(context), self._calls.place():
+        with failures_as_statuses(context, self._activity.failed), self._calls.place():
             answer: bytes = run(serialized).SerializeToString()
             return answer
 
@@ -201,31 +210,57 @@ def _row_bytes(item_bytes: int, shape: tuple[int, ...]) -> int:
     return item_bytes
 
 
-def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest) -> Iterator[Job]:
-    """A job for each chunk of the range, in order; a range may have millions, so step by step."""
+class _Piece(NamedTuple):
+    """One chunk of a range: its step, its rows of the global batch, and whether its shard has no more of that batch."""
+
+    step: int
+    rows: Span
+    ends_batch: bool
+
+
+def _pieces(plan: Plan, request: RangeRequest) -> Iterator[_Piece]:
+    """The chunks of a range, in order; there may be millions, so step by step."""
     for step in range(request.first_step, request.first_step + request.steps):
         pieces = plan.pieces(Cell(request.epoch, Span(step, step + 1)))
         end = request.first_chunk + request.chunks if request.chunks else len(pieces)
-        for piece in pieces[request.first_chunk : end]:
-            key = ChunkKey(
-                request.digest,
-                request.pipeline.dataset,
-                request.epoch,
-                step,
-                piece.rows,
-                request.compression,
-                request.blank_rotten,
-            )
-            make = partial(
-                chunk_messages,
-                maker,
-                request.epoch,
-                step,
-                piece.rows,
-                request.compression,
-                blank_rotten=request.blank_rotten,
-            )
-            yield Job(key, _peak_bytes(maker.pipeline, plan, piece.rows.size), make)
+        for number in range(request.first_chunk, end):
+            yield _Piece(step, pieces[number].rows, number == len(pieces) - 1)
+
+
+def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest, meter: RangeMeter) -> Iterator[Job]:
+    """A job for each chunk of the range, in order."""
+    for step, rows, _ in _pieces(plan, request):
+        key = ChunkKey(
+            request.digest,
+            request.pipeline.dataset,
+            request.epoch,
+            step,
+            rows,
+            request.compression,
+            request.blank_rotten,
+        )
+        make = partial(
+            chunk_messages, maker, request.epoch, step, rows, request.compression, blank_rotten=request.blank_rotten
+        )
+        yield Job(key, _peak_bytes(maker.pipeline, plan, rows.size), meter.drawing(rows.size, make))
+
+
+def _range_of(request: RangeRequest, maker: BatchMaker, peer: str) -> RangeOf:
+    pipeline, render = request.pipeline, request.pipeline.render
+    about = f"{pipeline.split}, {pipeline.batch_size:,} x {render.size} px, {render.encoding}, seed {pipeline.seed}"
+    return RangeOf(
+        peer=peer,
+        stream_id=request.stream_id,
+        dataset=maker.dataset.name,
+        digest=request.digest,
+        about=about,
+        shard=request.shard,
+        demand_rows_per_s=request.demand_rows_per_s,
+    )
+
+
+def _sent_rows(request: RangeRequest, piece: _Piece) -> SentRows:
+    return SentRows(request.pipeline, request.fingerprint, request.epoch, piece.step, piece.rows)
 
 
 def _peak_bytes(pipeline: Pipeline, plan: Plan, rows: int) -> int:

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ MEMORY_BYTES = 48 << 20
 
 
 def pipeline(seed: int = 7) -> inkstream.Pipeline:
-    """What all consumers ask for: 16 KiB a row."""
+    """What consumers ask for: 16 KiB a row, two batches a range."""
     render = inkstream.Render(size=128)
     return inkstream.Pipeline("scribbles", BATCH_SIZE, split="all", seed=seed, render=render, augment=AUGMENT)
 
@@ -35,7 +36,7 @@ class Epoch:
         round: How many streams came before.
         epoch: Within the stream.
         digest: XXH3-128 of every position and tensor, in order.
-        rows: Delivered.
+        rows: That came.
         distinct: Key ids among them.
         seconds: From the first wait to the last batch.
         waits_s: For each batch.
@@ -73,7 +74,7 @@ def epochs_of(batches: Iterable[inkstream.Batch], rows_per_s: float = float("inf
     """Consumes a stream that starts at an epoch's beginning.
 
     Args:
-        batches: The stream.
+        batches: The stream; opened by the first `next` if its opening is to count as waiting.
         rows_per_s: The trainer's pace.
         round: To be noted.
 
@@ -109,27 +110,25 @@ def main() -> int:
     """Consumes until the time is over and the round is whole."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("servers", nargs="+")
-    parser.add_argument("--shard", type=int, nargs=2, default=(0, 1))
     parser.add_argument("--epochs", type=int, default=2, help="of each round, which is a stream of its own")
     parser.add_argument("--rows-per-s", type=float, default=float("inf"))
     parser.add_argument("--seconds", type=float, default=0, help="no further round is begun after these")
-    parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
+
+    def opened() -> Iterator[inkstream.Batch]:
+        with client.stream(pipeline(), epochs=options.epochs, memory_bytes=MEMORY_BYTES) as stream:
+            yield from stream
+            print(json.dumps({"stats": asdict(stream.stats())}), flush=True)
+
     until, round = time.monotonic() + options.seconds, 0
     with inkstream.connect(options.servers) as client:
         while not round or time.monotonic() < until:
-            with client.stream(
-                pipeline(options.seed),
-                epochs=options.epochs,
-                shard=tuple(options.shard),
-                memory_bytes=MEMORY_BYTES,
-            ) as stream:
-                for epoch in epochs_of(stream, options.rows_per_s, round):
-                    print(json.dumps({"epoch": asdict(epoch)}), flush=True)
-                print(json.dumps({"stats": asdict(stream.stats())}), flush=True)
+            for epoch in epochs_of(opened(), options.rows_per_s, round):
+                print(json.dumps({"epoch": asdict(epoch)}), flush=True)
             round += 1
     return 0
 
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     sys.exit(main())

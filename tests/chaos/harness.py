@@ -161,20 +161,24 @@ def nodes(folder: Path, count: int, stack: ExitStack, *options: str) -> list[Nod
 
 
 class Verdict:
-    """What is claimed, each with the figure that was seen."""
+    """What is claimed, each with the figure that was seen.
+
+    Attributes:
+        failed: Claims that did not hold.
+    """
 
     def __init__(self) -> None:
-        self._failed = 0
+        self.failed = 0
 
     def check(self, holds: bool, claim: str, seen: object) -> None:
         """Prints one claim."""
-        self._failed += not holds
+        self.failed += not holds
         print(f"{'ok  ' if holds else 'FAIL'} {claim}: {seen}", flush=True)
 
     def exit_code(self) -> int:
         """Prints the verdict; 0 when every claim holds."""
-        print("FAIL" if self._failed else "PASS", flush=True)
-        return 1 if self._failed else 0
+        print("FAIL" if self.failed else "PASS", flush=True)
+        return 1 if self.failed else 0
 
 
 def seeded(seed: int | None) -> random.Random:

@@ -28,6 +28,7 @@ LARGE = pb.Pipeline(dataset="sketches", batch_size=500, render=pb.Render(size=12
         (["--data", ".", "--listen", "127.0.0.1:65536"], "port from 0 to 65535"),
         (["--data", ".", "--listen", ":50051"], "must be HOST:PORT"),
         (["--data", ".", "--listen", "no.such.host.invalid:1"], "is unknown"),
+        (["--data", ".", "--metrics", "9090"], "--metrics must be HOST:PORT"),
         (["--data", ".", "--memory", "63"], "--memory must be at least 64 MiB, got 63"),
         (["--data", ".", "--cache", "-1"], "must be a whole number of at least 0, got -1"),
         (["--data", ".", "--threads", "0"], "must be a whole number of at least 1, got 0"),
