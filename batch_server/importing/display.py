@@ -1,81 +1,21 @@
-"""How an import tells what it does, on standard error: a bar on a terminal, plain lines elsewhere."""
-
-import time
-from collections.abc import Callable
-from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+"""How an import tells what it does."""
 
 from batch_server.importing import reading
-
-_LINE_EVERY_S = 5.0
-_BAR_EVERY_S = 0.1
+from batch_server.progress import ConsoleProgress
 
 
-class ConsoleDisplay:
-    """Use it as a context: the bar is taken away at the end."""
-
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic):
-        """Creates a display.
-
-        Args:
-            console: Where to; standard error by default.
-            clock: Seconds.
-        """
-        self._console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-        self._clock = clock
-        self._told_s = clock()
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}", justify="left"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[detail]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=None, detail="")
-
-    def __enter__(self) -> "ConsoleDisplay":
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def note(self, text: str) -> None:
-        """Something to know."""
-        self._console.print(text)
+class ConsoleDisplay(ConsoleProgress):
+    """The phases of an import."""
 
     def looking(self) -> None:
         """The sources are being looked at."""
-        self._tell("looking at the sources", 0, None, "")
+        self.tell("looking at the sources", 0, None)
 
     def reading(self, progress: reading.Progress, total_bytes: int) -> None:
         """They are being read."""
         done = min(progress.read_bytes, total_bytes)  # a gzipped file is longer than its size on disk tells
-        self._tell("reading", done, total_bytes, f"{progress.rows:,} drawings")
+        self.tell("reading", done, total_bytes, f"{progress.rows:,} drawings")
 
     def writing(self, rows: int, total_rows: int) -> None:
         """The dataset is being written."""
-        self._tell("writing", rows, total_rows, f"{rows:,} drawings")
-
-    def _tell(self, what: str, done: int, total: int | None, detail: str) -> None:
-        now_s = self._clock()
-        if self._bar is not None:
-            if now_s - self._told_s >= _BAR_EVERY_S or not done:
-                self._bar.update(self._task, description=what, completed=done, total=total, detail=detail, refresh=True)
-                self._told_s = now_s
-        elif now_s - self._told_s >= _LINE_EVERY_S:
-            share = f" {100 * done // total} %" if total else ""
-            self._console.print(f"{what}{share}{', ' if detail else ''}{detail}")
-            self._told_s = now_s
+        self.tell("writing", rows, total_rows, f"{rows:,} drawings")

@@ -70,6 +70,23 @@ def gather(
     return Records(data, offsets, rotten)
 
 
+def rotten_slots(page: npt.NDArray[np.uint8], first_index: int, records: int, kind: Kind) -> npt.NDArray[np.bool_]:
+    """Which records of a page do not match their checksum, or are not well-formed.
+
+    Args:
+        page: uint8 `[bytes]`, as it was found; it may be shorter than it was written.
+        first_index: Sample index of its first record.
+        records: How many it holds, 1 to 1,024.
+        kind: Of the samples.
+
+    Returns:
+        bool `[records]`.
+    """
+    rotten = np.ones(records, np.bool_)
+    _check_page(page, kind.code, first_index, rotten)
+    return rotten
+
+
 @njit(cache=True, nogil=True)
 def _check_and_sum(kind, data, offsets, first_index, checksums):  # type: ignore[no-untyped-def]
     """Fills in the checksums; the first record that is not well-formed, or -1."""
@@ -116,9 +133,13 @@ def _gather(file, pages, samples, kind, indices):  # type: ignore[no-untyped-def
 def _find(file, pages, samples, index):  # type: ignore[no-untyped-def]
     """Where a record begins in the file, its length (-1 if its offsets are rotten) and its checksum."""
     page = index // PAGE_RECORDS
-    slot = index - page * PAGE_RECORDS
-    start, end = pages[page, 0], pages[page, 0] + pages[page, 1]
     count = min(PAGE_RECORDS, samples - page * PAGE_RECORDS)
+    return _find_slot(file, pages[page, 0], pages[page, 0] + pages[page, 1], count, index - page * PAGE_RECORDS)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _find_slot(file, start, end, count, slot):  # type: ignore[no-untyped-def]
+    """`_find` in the page of `count` records that is `file[start:end]`."""
     first_byte = start + 4 * (2 * count + 1)
     if first_byte > end:
         return start, np.int64(-1), np.uint32(0)
@@ -127,6 +148,17 @@ def _find(file, pages, samples, index):  # type: ignore[no-untyped-def]
     if begin > stop or stop > end:
         return start, np.int64(-1), np.uint32(0)
     return begin, stop - begin, load32(file, np.uint64(start + 4 * (count + 1 + slot)))
+
+
+@njit(cache=True, nogil=True)
+def _check_page(page, kind, first_index, rotten):  # type: ignore[no-untyped-def]
+    """Clears the marks of the sound records."""
+    for slot in range(len(rotten)):
+        begin, length, checksum = _find_slot(page, np.int64(0), np.int64(len(page)), len(rotten), slot)
+        rotten[slot] = length < 0 or not (
+            xxh32(page, begin, begin + length, np.uint32(first_index + slot)) == checksum
+            and is_well_formed(kind, page, begin, begin + length)
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from batch_server.store.columns import BLOCK_VALUES, Column, Values, column, tak
 from batch_server.store.errors import RottenColumn, UnreadableDataset
 from batch_server.store.kinds import KINDS
 from batch_server.store.lmdb_file import read_values
-from batch_server.store.pages import gather
+from batch_server.store.pages import PAGE_RECORDS, gather
 from batch_server.store.records import Records
 from batch_server.store.schema import INDEX, LISTS, MANIFEST, RECORDS, SEAL_BYTES, Manifest, is_sealed
 
@@ -29,7 +29,7 @@ class Dataset:
     pickled; another process opens the file itself.
     """
 
-    def __init__(self, path: Path, mapped: mmap.mmap, manifest: Manifest, places: Indices, used_bytes: int):
+    def __init__(self, path: Path, mapped: mmap.mmap, manifest: Manifest, places: dict[str, Indices], used_bytes: int):
         """Use `open`."""
         self.path = path
         self.manifest = manifest
@@ -37,8 +37,7 @@ class Dataset:
         self._map = mapped
         self._file = np.frombuffer(mapped, np.uint8)
         self._kind = KINDS[manifest.kind]
-        cuts = np.cumsum(list(manifest.values.values()))[:-1]
-        self._places = dict(zip(manifest.values, map(np.ascontiguousarray, np.split(places, cuts)), strict=True))
+        self._places = places
         self._columns = {name: column(name, len(manifest.classes)) for name in self._kind.columns}
         self._verified = {name: np.zeros(len(self._places[name]), np.bool_) for name in self._columns}
 
@@ -65,7 +64,9 @@ class Dataset:
         manifest = Manifest.from_json(text[SEAL_BYTES:], path)
         if manifest.kind not in KINDS:
             raise UnreadableDataset(path, f"holds samples of kind {manifest.kind!r}, which this program does not know")
-        places = np.frombuffer(index[SEAL_BYTES:], "<i8").reshape(-1, 2).astype(np.int64)
+        places = _places(manifest, index[SEAL_BYTES:])
+        if not _fit(manifest, places, len(mapped)):
+            raise UnreadableDataset(path, "has an index that does not fit its manifest: import the sources again")
         _advise(mapped)
         return cls(path, mapped, manifest, places, used_bytes)
 
@@ -103,6 +104,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """Hex digest of schema, kind, classes and, in order, every record and column."""
         return self.manifest.fingerprint
+
+    @property
+    def places(self) -> dict[str, Indices]:
+        """Where the values of each database begin in the file and how long they are, int64 `[values, 2]`."""
+        return self._places
 
     def records(self, indices: Indices) -> Records:
         """Reads the records of samples, checking each.
@@ -205,6 +211,29 @@ class Dataset:
             start, length = map(int, self._places[name][number])
             aligned = start - start % mmap.PAGESIZE
             self._map.madvise(mmap.MADV_WILLNEED, aligned, start + length - aligned)
+
+
+def _places(manifest: Manifest, index: bytes) -> dict[str, Indices]:
+    """The part of the index of each database."""
+    words = np.frombuffer(index, "<i8").astype(np.int64)
+    ends = np.cumsum(list(manifest.values.values()))
+    return dict(zip(manifest.values, np.split(words.reshape(-1, 2), ends[:-1]), strict=True))
+
+
+def _fit(manifest: Manifest, places: dict[str, Indices], file_bytes: int) -> bool:
+    """Whether every value lies in the file and there is one for every sample: kernels trust that."""
+    columns = {name: column(name, len(manifest.classes)) for name in KINDS[manifest.kind].columns}
+    if set(places) != {RECORDS, *columns, *LISTS} or len(places[RECORDS]) != -(-manifest.samples // PAGE_RECORDS):
+        return False
+    starts = np.arange(0, manifest.samples, BLOCK_VALUES)
+    values = np.minimum(manifest.samples - starts, BLOCK_VALUES)
+    return all(
+        np.array_equal(places[name][:, 1], SEAL_BYTES + stored.stored.itemsize * values)
+        for name, stored in columns.items()
+    ) and all(
+        len(of_name) == manifest.values[name] and (of_name >= 0).all() and (of_name.sum(axis=1) <= file_bytes).all()
+        for name, of_name in places.items()
+    )
 
 
 def _advise(mapped: mmap.mmap) -> None:

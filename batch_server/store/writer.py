@@ -1,6 +1,5 @@
 """Writes a dataset in one pass, in bounded memory."""
 
-import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +8,9 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from batch_server.store.columns import BLOCK_VALUES, Values, column
+from batch_server.store.fingerprint import Fingerprint
 from batch_server.store.kinds import KINDS
 from batch_server.store.lmdb_file import LmdbFile
 from batch_server.store.pages import PAGE_RECORDS, build_page
@@ -53,8 +52,8 @@ class DatasetWriter:
         self._samples = 0
         self._label_counts = np.zeros(len(classes) + 1, np.int64)
         self._written = 0
-        self._digests = {name: hashlib.blake2b(digest_size=16) for name in (RECORDS, *self._kind.columns)}
-        self._file = LmdbFile(Path(path), (*self._digests, *LISTS))
+        self._fingerprint = Fingerprint(self._kind)
+        self._file = LmdbFile(Path(path), (*self._fingerprint.databases, *LISTS))
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -134,7 +133,7 @@ class DatasetWriter:
             samples=self._samples,
             class_counts=tuple(self._label_counts[1:].tolist()),
             unlabelled=int(self._label_counts[0]),
-            fingerprint=self._fingerprint(),
+            fingerprint=self._fingerprint.hexdigest(self._classes, self._samples),
             rejected=counts["rejects"],
             duplicates=counts["duplicates"],
             values={name: len(of_name) for name, of_name in places.items()},
@@ -169,7 +168,7 @@ class DatasetWriter:
         self._written += len(records)
 
     def _write(self, database: str, value: bytes | memoryview) -> None:
-        self._digests[database].update(xxhash.xxh3_128_digest(value))
+        self._fingerprint.add(database, value)
         self._file.add(database, value)
 
     def _write_list(self, name: str, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -185,16 +184,3 @@ class DatasetWriter:
         if lines:
             self._file.add(name, seal(zlib.compress(lines)))
         return count
-
-    def _fingerprint(self) -> str:
-        """Of schema, kind, classes, number of samples and, in order, every page and block."""
-        header = {
-            "schema_version": SCHEMA_VERSION,
-            "kind": self._kind.name,
-            "classes": self._classes,
-            "samples": self._samples,
-        }
-        state = hashlib.blake2b(json.dumps(header).encode(), digest_size=16)
-        for name, digest in self._digests.items():
-            state.update(name.encode() + b"\0" + digest.digest())
-        return state.hexdigest()

@@ -17,13 +17,11 @@ REJECT = {"file": "rows.ndjson", "line": 4, "reason": "a drawing has at least on
 DUPLICATE = {"key_id": 1, "file": "rows.ndjson", "line": 3}
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write(path: Path, key_ids: list[int]) -> Path:
     """Three drawings, one duplicate and one reject."""
-    path = tmp_path_factory.mktemp("inspect") / "small.lmdb"
     columns: dict[str, Any] = {
         "label": np.array([1, 0, 1], np.int32),
-        "key_id": np.array([1, 2, 4], np.uint64),
+        "key_id": np.array(key_ids, np.uint64),
         "country": np.zeros(3, np.uint16),
         "recognized": np.ones(3, np.uint8),
         "timestamp": np.zeros(3, np.uint32),
@@ -32,6 +30,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.append(Records.of([pack([([0, 9], [3, 4])])] * 3), columns)
         writer.finish({"sources": ["rows.ndjson"]}, [REJECT], [DUPLICATE])
     return path
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("inspect") / "small.lmdb", [1, 2, 4])
 
 
 @pytest.fixture
@@ -109,8 +112,63 @@ def test_what_cannot_be_read_is_one_line(small: Path, inspect: Callable[..., Any
         assert len(err) > len(f"batch-server: {tmp_path / name} ") + len(os.linesep)
 
 
+def test_a_sound_dataset_is_one_line(small: Path, inspect: Callable[..., Any]) -> None:
+    code, out, err = inspect(small, "--verify")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{small} is sound") and out.count("\n") == 1
+    described = json.loads(inspect(small, "--verify", "--json")[1])
+    nothing = {"count": 0, "first": []}
+    assert described["verification"] == {
+        "sound": True,
+        "fingerprint": described["fingerprint"],
+        "rotten_records": nothing,
+        "rotten_columns": nothing,
+        "other_faults": nothing,
+    }
+
+
+def test_what_is_rotten_is_listed(small: Path, inspect: Callable[..., Any], tmp_path: Path) -> None:
+    whole, places = bytearray(small.read_bytes()), Dataset.open(small).places
+    whole[places["records"][0].sum() - 1] ^= 1
+    whole[places["timestamp"][0].sum() - 1] ^= 1
+    rotten = tmp_path / "rotten.lmdb"
+    rotten.write_bytes(whole)
+    code, out, err = inspect(rotten, "--verify")
+    assert code == 1
+    fault, *lines = out.splitlines()
+    assert fault.startswith("fault: the manifest has fingerprint")
+    assert lines == ["rotten column: timestamp, block 0", "rotten record: sample 2, key id 4"]
+    assert err.startswith(f"batch-server: {rotten} is rotten (records: 1 of 3, blocks of columns: 1, other faults: 1)")
+
+    code, out, err = inspect(rotten, "--verify", "--json")
+    assert (code, err.count("\n")) == (1, 1)
+    found = json.loads(out)["verification"]
+    assert not found["sound"]
+    assert found["rotten_records"] == {"count": 1, "first": [{"sample": 2, "key_id": 4}]}
+    assert found["rotten_columns"] == {"count": 1, "first": [{"column": "timestamp", "block": 0}]}
+    assert found["other_faults"]["count"] == 1
+
+
+def test_rotten_key_ids_leave_no_splits(inspect: Callable[..., Any], tmp_path: Path) -> None:
+    rotten = write(tmp_path / "rotten.lmdb", [8, 9, 11])
+    whole, places = bytearray(rotten.read_bytes()), Dataset.open(rotten).places
+    whole[places["key_id"][0].sum() - 1] ^= 1
+    whole[places["records"][0].sum() - 1] ^= 1
+    rotten.write_bytes(whole)
+    described = json.loads(inspect(rotten, "--verify", "--json")[1])
+    assert described["splits"] is None
+    assert described["verification"]["rotten_records"]["first"] == [{"sample": 2, "key_id": None}]
+    assert "rotten record: sample 2, key id unknown" in inspect(rotten, "--verify")[1]
+
+
 @pytest.mark.parametrize("words", [[], ["a.lmdb", "--yaml"], ["a.lmdb", "b.lmdb"]])
 def test_wrong_usage(words: list[str], inspect: Callable[..., Any]) -> None:
     code, out, err = inspect(*words)
     assert (code, out) == (2, "")
     assert "usage: batch-server" in err
+
+
+def test_verifying_lists_nothing_else(small: Path, inspect: Callable[..., Any]) -> None:
+    code, out, err = inspect(small, "--verify", "--rejects", "--duplicates")
+    assert (code, out) == (2, "")
+    assert "leave out --rejects, --duplicates" in err

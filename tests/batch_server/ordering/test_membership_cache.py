@@ -96,9 +96,25 @@ def test_a_failure_is_not_kept(large: Dataset) -> None:
 
 def test_a_rotten_column_shifts_no_epoch(dataset_of: Callable[..., Dataset], tmp_path: Path) -> None:
     dataset = dataset_of(np.arange(100, dtype=np.uint64))
-    start, _ = dataset._places["key_id"][0]
+    start, _ = dataset.places["key_id"][0]
     with open(dataset.path, "r+b") as file:
         file.seek(int(start) + 100)
         file.write(b"\xff")
     with pytest.raises(RottenColumn, match="key_id, block 0"):
         MembershipCache(1 << 20).get(Dataset.open(dataset.path), selection(50))
+
+
+def test_a_rotten_copy_of_a_cached_dataset_gives_what_the_sound_one_gave(
+    dataset_of: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """A membership is a function of the fingerprint: the copy's key ids are not needed, and not believed either."""
+    cache = MembershipCache(1 << 20)
+    sound = dataset_of(np.arange(100, dtype=np.uint64))
+    expected = cache.get(sound, selection(50))
+    copy = bytearray(sound.path.read_bytes())
+    copy[int(sound.places["key_id"][0, 0]) + 100] ^= 0xFF
+    (tmp_path / "copy.lmdb").write_bytes(copy)
+    rotten = Dataset.open(tmp_path / "copy.lmdb")
+    assert cache.get(rotten, selection(50)) is expected
+    with pytest.raises(RottenColumn, match="key_id, block 0"):
+        rotten.take("key_id", expected.select(np.arange(expected.count)))

@@ -52,7 +52,7 @@ def drawings() -> Callable[..., Drawings]:
     return Drawings
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def read_everything() -> Callable[[Dataset], dict[str, Any]]:
     """All that a dataset holds."""
 

@@ -40,7 +40,7 @@ def flip(path: Path, position: int, mask: int = 1) -> None:
 
 def places(path: Path, name: str) -> list[tuple[int, int]]:
     """Where the values of a database are in the file and how long they are."""
-    return [(int(start), int(length)) for start, length in Dataset.open(path)._places[name]]
+    return [(int(start), int(length)) for start, length in Dataset.open(path).places[name]]
 
 
 def test_every_byte_of_a_page_of_records_is_guarded(some: Any, path: Path) -> None:
@@ -141,7 +141,7 @@ def test_damage_between_the_values_is_found_or_harmless(
     expected = read_everything(dataset)
     data = path.read_bytes()
     outside = np.frombuffer(data, np.uint8) != 0
-    for values in dataset._places.values():
+    for values in dataset.places.values():
         for start, length in values:
             outside[start : start + length] = False
     damaged = tmp_path / "damaged.lmdb"
