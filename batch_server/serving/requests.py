@@ -9,6 +9,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from batch_server.serving.errors import InvalidField
 from inkstream.chunking import Span
+from inkstream.descriptions import RendererInfo, renderer_info
 from inkstream.errors import InvalidPipeline, Violation
 from inkstream.messages import from_message
 from inkstream.pipeline import MAX_BATCH_SIZE, Pipeline
@@ -49,6 +50,7 @@ class RangeRequest(NamedTuple):
         blank_rotten: Whether a rotten record gives a row of paper instead of an error.
         stream_id: Of the client's stream, 0 where it does not say.
         demand_rows_per_s: That the trainer could take from this server, 0 where it does not say.
+        renderer: That the client resolved; None where it does not say.
     """
 
     pipeline: Pipeline
@@ -64,6 +66,7 @@ class RangeRequest(NamedTuple):
     blank_rotten: bool
     stream_id: int
     demand_rows_per_s: float
+    renderer: RendererInfo | None
 
 
 def parse(kind: type[_Request], serialized: bytes) -> _Request:
@@ -133,6 +136,7 @@ def parse_range(serialized: bytes) -> RangeRequest:
         blank_rotten=_ROTTEN_RECORDS[request.rotten_record],
         stream_id=request.stream_id,
         demand_rows_per_s=request.demand_rows_per_s,
+        renderer=renderer_info(request.renderer) if request.HasField("renderer") else None,
     )
 
 

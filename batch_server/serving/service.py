@@ -20,6 +20,7 @@ from batch_server.serving.prefetch import Prefetch
 from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
 from batch_server.store.errors import RottenColumn
 from inkstream.chunking import Span
+from inkstream.descriptions import renderer_info
 from inkstream.errors import UnknownDataset
 from inkstream.messages import digest, to_message
 from inkstream.pipeline import SPLITS, Pipeline
@@ -165,6 +166,12 @@ class BatchService:
             raise FingerprintMismatch(
                 f"dataset {pipeline.dataset} has fingerprint {found} here, asked for is {fingerprint[:64]}: start the "
                 "run anew, or give this server the data it began with"
+            )
+        renderer = renderer_info(self._renderer)
+        if request.renderer not in (None, renderer):
+            raise DigestMismatch(
+                f"this server draws with {renderer}, the run with {request.renderer}: run servers of one version of "
+                "Inkstream, with the pinned requirements"
             )
         own = digest(pipeline, fingerprint, RENDERER_VERSION)
         if own != request.digest:

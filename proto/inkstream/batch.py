@@ -79,7 +79,6 @@ class Assembly:
         self.rows = rows
         self.batch_rows = batch_rows
         self.missing_rows = rows.size
-        self.placed: set[int] = set()  # first rows of the chunks that are here
         self._specs = specs
         self._compressions = {pb.COMPRESSION_NONE, compression}
 

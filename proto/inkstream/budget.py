@@ -15,12 +15,15 @@ class Budget:
     Args:
         total_bytes: The number.
         least_bytes: The largest share that will be asked for at once.
+        reserve_bytes: Kept for second copies of ranges, which are needed most when memory is full of what waits for
+            the range that is late.
 
     Raises:
         InvalidRequest: The budget cannot hold that share.
     """
 
-    def __init__(self, total_bytes: int, least_bytes: int):
+    def __init__(self, total_bytes: int, least_bytes: int, reserve_bytes: int = 0):
+        least_bytes += reserve_bytes
         if total_bytes < least_bytes:
             raise InvalidRequest(
                 f"memory_bytes must be at least {least_bytes:,} to hold one batch of this pipeline and the range it "
@@ -28,10 +31,16 @@ class Budget:
             )
         self.total_bytes = total_bytes
         self.free_bytes = total_bytes
+        self._reserve_bytes = reserve_bytes
 
-    def take(self, size_bytes: int) -> bool:
-        """Reserves a share if there is room for it."""
-        if size_bytes > self.free_bytes:
+    def take(self, size_bytes: int, second: bool = False) -> bool:
+        """Takes a share if there is room for it.
+
+        Args:
+            size_bytes: How large it is.
+            second: Whether it is for a second copy, which may use the reserve.
+        """
+        if size_bytes > self.free_bytes - (0 if second else self._reserve_bytes):
             return False
         self.free_bytes -= size_bytes
         return True

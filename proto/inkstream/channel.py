@@ -1,7 +1,6 @@
-"""One batch server: its channel, the calls to it, and when it is worth asking next."""
+"""One batch server: its channel, the calls to it, and probes of its health."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -10,7 +9,10 @@ from typing import Any
 
 import grpc
 
-from inkstream.errors import InkstreamError, ServerUnavailable
+from inkstream.errors import CorruptChunk, InkstreamError, ServerDraining, ServerUnavailable
+from inkstream.health import Health
+from inkstream.protobuf_fields import read_fields
+from inkstream.resolver import Endpoint
 from inkstream.status import error_from_rpc
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.v1.batch_service_pb2_grpc import BatchServiceStub
@@ -36,12 +38,16 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 
-# Exponential backoff with full jitter (Brooker 2015, "Exponential Backoff And Jitter"): clients that lost the same
-# server at once must not come back at once.
-BACKOFF_BASE_S = 0.1
-BACKOFF_CAP_S = 2.0
-
 _STREAM_BATCHES = "/inkstream.v1.BatchService/StreamBatches"
+# The standard health check (https://grpc.io/docs/guides/health-checking/), its two messages read and written by hand:
+# generated code for it would be one more dependency.
+_HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+_EVERY_SERVICE = b""  # a HealthCheckRequest that names none
+_STATUS_FIELD, _SERVING = 1, 1
+# A probe that is not answered by then is lost; the next one is sent.
+_PROBE_TIMEOUT_S = 2.0
+# Statuses of a probe that no living server gives.
+_NOT_REACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 class Closed(Exception):
@@ -88,28 +94,27 @@ class Server:
     """One batch server.
 
     Args:
-        address: `HOST:PORT`.
+        endpoint: Where it listens.
 
     Attributes:
-        ready_at: When it is worth asking again, on the monotonic clock.
-        outages: How often it was lost; whoever answers afterwards may be another program.
-        last_error: Why it was not ready.
+        address: `HOST:PORT`.
+        health: Whether to ask it.
     """
 
-    def __init__(self, address: str):
-        self.address = address
-        self.ready_at = 0.0
-        self.outages = 0
-        self.last_error: InkstreamError | None = None
-        self._failures = 0
+    def __init__(self, endpoint: Endpoint):
+        self.address = endpoint.address
+        self.health = Health()
         self._lock = threading.Lock()
-        self._channel = grpc.insecure_channel(address, CHANNEL_OPTIONS)
+        self._open_calls = 0
+        self._retired = False
+        self._channel = grpc.insecure_channel(self.address, CHANNEL_OPTIONS)
         self._stub = BatchServiceStub(self._channel)
         self._stream_batches = self._channel.unary_stream(
             _STREAM_BATCHES,
             request_serializer=pb.StreamBatchesRequest.SerializeToString,
             response_deserializer=None,  # answers stay bytes: wire.py reads them without message objects
         )
+        self._check = self._channel.unary_unary(_HEALTH_CHECK, None, None)  # bytes both ways
 
     def list_datasets(self, calls: OpenCalls, timeout_s: float) -> pb.ListDatasetsResponse:
         """All datasets of the server."""
@@ -127,45 +132,89 @@ class Server:
         self, request: pb.StreamBatchesRequest, calls: OpenCalls, timeout_s: float
     ) -> Generator[bytes, None, None]:
         """The messages of a range, serialized; closing the iterator cancels the call."""
-        with calls.started(lambda: self._stream_batches(request, timeout=timeout_s)) as call:
+        with self._in_use(), calls.started(lambda: self._stream_batches(request, timeout=timeout_s)) as call:
             try:
                 yield from call
             except grpc.RpcError as error:
                 raise self._error(error, calls) from error
-        self.answered()
+        self.health.delivered()
+
+    def probe(self, every_s: float = 0.0) -> None:
+        """Asks whether the server serves, without waiting: `health` takes the answer.
+
+        Args:
+            every_s: The least time since the last probe; there is never more than one under way.
+        """
+        try:
+            with self._in_use():
+                if self.health.begin_probe(time.monotonic(), every_s):
+                    self._check.future(_EVERY_SERVICE, timeout=_PROBE_TIMEOUT_S).add_done_callback(self._probed)
+        except ServerUnavailable:
+            pass  # retired: nobody wants to know
 
     def failed(self, error: InkstreamError) -> None:
-        """Lets the server rest: as long as it asked for, and a random time that grows with every failure in a row."""
-        with self._lock:
-            now = time.monotonic()
-            if now >= self.ready_at:  # else another reader has told of the same failure
-                self._failures += 1
-                if self._failures == 1:
-                    logger.warning("%s; asking again, or another server", error)
-            self.outages += isinstance(error, ServerUnavailable)
-            self.last_error = error
-            longest = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(self._failures, 16))
-            rest = getattr(error, "retry_after_s", 0.0) + random.uniform(0, longest)
-            self.ready_at = max(self.ready_at, now + rest)
+        """Takes note of a failed call."""
+        if self.health.failed(error, time.monotonic()):
+            logger.warning("%s; asking again, or another server", error)
 
-    def answered(self) -> None:
-        """Forgets failures."""
-        self._failures = 0
+    def retire(self) -> None:
+        """Takes no new calls; the channel closes when the last one that is under way has ended."""
+        with self._lock:
+            self._retired = True
+            idle = not self._open_calls
+        if idle:
+            self.close()
 
     def close(self) -> None:
         """Closes the channel; calls under way fail."""
         self._channel.close()
 
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Around a call: keeps the channel open."""
+        with self._lock:
+            if self._retired:
+                raise ServerUnavailable(f"{self.address}: it is no longer one of the servers")
+            self._open_calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open_calls -= 1
+                last = self._retired and not self._open_calls
+            if last:
+                self.close()
+
     def _unary(self, method: Any, request: Any, calls: OpenCalls, timeout_s: float) -> Any:
         try:
-            with calls.started(lambda: method.future(request, timeout=timeout_s)) as call:
+            with self._in_use(), calls.started(lambda: method.future(request, timeout=timeout_s)) as call:
                 response = call.result()
         except grpc.FutureCancelledError as error:
             raise Closed from error
         except grpc.RpcError as error:
             raise self._error(error, calls) from error
-        self.answered()
+        self.health.delivered()
         return response
+
+    def _probed(self, call: Any) -> None:
+        """Takes the answer to a probe; any status that only a living server gives is one."""
+        code, now = call.code(), time.monotonic()
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self.health.probe_lost()
+        elif code in _NOT_REACHED:
+            self.health.probe_failed(ServerUnavailable(f"{self.address}: {call.details()}"), now)
+        elif code is grpc.StatusCode.OK and not _serves(call.result()):
+            self.health.probe_failed(ServerDraining(f"{self.address}: it does not serve now"), now)
+        else:
+            self.health.probe_answered()
 
     def _error(self, error: grpc.RpcError, calls: OpenCalls) -> Exception:
         return Closed() if calls.closed.is_set() else error_from_rpc(error, self.address)
+
+
+def _serves(answer: bytes) -> bool:
+    """Whether a HealthCheckResponse says so."""
+    try:
+        return dict(read_fields(memoryview(answer))).get(_STATUS_FIELD) == _SERVING
+    except CorruptChunk:
+        return False

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from inkstream.attempts import ask_any
 from inkstream.budget import DEFAULT_BUDGET_BYTES
 from inkstream.channel import Closed, OpenCalls, Server
 from inkstream.compression import DEFAULT_COMPRESSION, compression_number
@@ -17,7 +18,8 @@ from inkstream.pipeline import MAX_BATCH_SIZE, Pipeline
 from inkstream.plan import Cursor, Plan
 from inkstream.prefetch import Prefetcher
 from inkstream.ranges import Run
-from inkstream.servers import addresses_of, ask_any
+from inkstream.resolver import AddressBook, Resolver, parse_targets, resolve_name
+from inkstream.servers import ServerSet
 from inkstream.stream import Stream, check_process
 from inkstream.v1 import batch_service_pb2 as pb
 
@@ -26,28 +28,31 @@ _T = TypeVar("_T")
 DEFAULT_TIMEOUT_S = 60.0
 
 
-def connect(servers: str | Iterable[str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> "Client":
+def connect(
+    servers: str | Iterable[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, resolver: Resolver = resolve_name
+) -> "Client":
     """A client of one or several batch servers. It opens connections when they are needed.
 
     Args:
         servers: `HOST:PORT`, `dns:///NAME:PORT` (every server that the name resolves to), or a list of them.
         timeout_s: For how long any call, and any range of a stream, is tried again without progress before its last
             error is raised.
+        resolver: How names are looked up: takes the name and the port, returns the addresses, `HOST:PORT` each. Names
+            are looked up again every 3 s while a stream is open; one that cannot be keeps its last addresses.
 
     Raises:
         InvalidRequest: An address or the timeout makes no sense.
-        ServerUnavailable: A name does not resolve.
     """
     if not (isinstance(timeout_s, int | float) and 0 < timeout_s < float("inf")):
         raise InvalidRequest(f"timeout_s must be a number of seconds above 0, got {timeout_s!r}")
-    return Client(addresses_of(servers), timeout_s)
+    return Client(ServerSet(AddressBook(parse_targets(servers), resolver), Server), timeout_s)
 
 
 class Client:
     """A client of batch servers, from `connect`. Threads may share it; a forked child may not."""
 
-    def __init__(self, addresses: Sequence[str], timeout_s: float):
-        self._servers = [Server(address) for address in addresses]
+    def __init__(self, servers: ServerSet, timeout_s: float):
+        self._servers = servers
         self._timeout_s = timeout_s
         self._calls = OpenCalls()
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
@@ -141,8 +146,7 @@ class Client:
             stream.close()
         if os.getpid() == self._pid:
             self._calls.cancel()
-            for server in self._servers:
-                server.close()
+            self._servers.close()
 
     def __enter__(self) -> "Client":
         return self

@@ -6,6 +6,7 @@ InkstreamError
 ├── EmptySplit           (ValueError)       no sample passes split and filter, or none is left by drop
 ├── UnknownDataset       (LookupError)      no such dataset on the server
 ├── ServerMismatch       (RuntimeError)     a server's data or renderer are not the run's
+├── ServersDisagree      (RuntimeError)     two servers send different rows for one position
 ├── RottenData           (RuntimeError)     a record of the dataset does not match its checksum
 ├── CorruptChunk         (RuntimeError)     what arrived does not match its checksum
 ├── AccessDenied         (PermissionError)  credentials are missing or wrong
@@ -60,6 +61,10 @@ class UnknownDataset(InkstreamError, LookupError):
 
 class ServerMismatch(InkstreamError, RuntimeError):
     """A server's dataset, renderer version or self-test is not the run's."""
+
+
+class ServersDisagree(InkstreamError, RuntimeError):
+    """Two servers that claim to be the run's send different rows for one position, each with a right checksum."""
 
 
 class RottenData(InkstreamError, RuntimeError):

@@ -142,8 +142,12 @@ class Plan:
     @property
     def least_budget_bytes(self) -> int:
         """Memory without which a stream cannot go on: the batches of its largest cell, and that cell's messages."""
-        cells = self._cells_at(0, 0)
-        return self.opened_bytes(cells[0]) + max(self.message_bytes(cell) for cell in cells)
+        return self.opened_bytes(self._cells_at(0, 0)[0]) + self.most_message_bytes
+
+    @property
+    def most_message_bytes(self) -> int:
+        """Most memory of the messages of any cell."""
+        return max(self.message_bytes(cell) for cell in self._cells_at(0, 0))
 
     @property
     def _most_rows(self) -> int:

@@ -2,20 +2,27 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from inkstream.batch import Assembly, Batch
 from inkstream.budget import Budget
 from inkstream.channel import Closed, OpenCalls, Server
-from inkstream.chunking import RANGE_BYTES
+from inkstream.chunking import RANGE_BYTES, Span
+from inkstream.demand import Delivery, Demand
 from inkstream.memory import Recycler
+from inkstream.open_range import OpenRange
 from inkstream.plan import Cell, Cursor, Piece
 from inkstream.ranges import RangeReader, Run
+from inkstream.servers import ServerSet
 from inkstream.stats import StatsCounter
+from inkstream.watch import Watch
 from inkstream.wire import WireChunk
 
-# Ranges under way: enough that one is drawn, one travels, one is decoded and one is waited for.
+# Ranges under way, at least: enough that one is drawn, one travels, one is decoded and one is waited for. With more
+# servers there are more, so that each has something to do, up to what Python threads can decode.
 READERS = 4
+_READERS_PER_SERVER = 2
+_MOST_READERS = 16
 # Memory of batches that the caller has let go, kept for the next ones: what the readers fill at once.
 _KEPT_BYTES = READERS * RANGE_BYTES
 # A wait on the main thread wakes up this often, so that Ctrl-C ends it on every system.
@@ -39,33 +46,36 @@ class Prefetcher:
         InvalidRequest: The budget cannot hold one batch and the range it comes in.
     """
 
-    def __init__(self, run: Run, servers: Sequence[Server], start: Cursor, epochs: int | None, budget_bytes: int):
-        self.stats = StatsCounter(server.address for server in servers)
+    def __init__(self, run: Run, servers: ServerSet, start: Cursor, epochs: int | None, budget_bytes: int):
+        self.stats = StatsCounter(server.address for server in servers.current())
+        self._servers = servers
+        self._demand = Demand()
         self._run = run
         self._plan = run.plan
         self._epochs = epochs
         self._calls = OpenCalls()
-        self._reader = RangeReader(run, servers, self._calls, self.stats, self._place)
+        self._reader = RangeReader(
+            run, servers, self._calls, self.stats, self._demand_per_server, self._place, self._check
+        )
+        self._watch = Watch(servers, self._reader, self.stats, self._read_second, self._keep_up)
         # The lock of this condition guards everything below; it is reentrant, because the garbage collector may close
         # this very stream while it is held.
         self._changed = threading.Condition(threading.RLock())
         self._next = start
         self._cells = run.plan.cells(start, epochs)
-        self._budget = Budget(budget_bytes, run.plan.least_budget_bytes)
+        self._budget = Budget(budget_bytes, run.plan.least_budget_bytes, run.plan.most_message_bytes)
         self._recycler = Recycler(kept=_KEPT_BYTES // run.plan.batch_bytes(0))
         self._assemblies: dict[Cursor, Assembly] = {}
         self._failure: tuple[Cursor, BaseException] | None = None  # the first batch that cannot be had, and why
         self._claimable: tuple[Cell, int] | None  # the next cell to ask for, and the memory that it needs
+        self._readers = 0
+        self._threads: set[threading.Thread] = set()
         self._advance()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"inkstream-reader-{index}", daemon=True)
-            for index in range(READERS)
-        ]
 
     def start(self) -> None:
         """Begins to read ahead."""
-        for thread in self._threads:
-            thread.start()
+        self._keep_up(len(self._servers.current()))  # from now on the watch calls it
+        self._run_thread("inkstream-watch", lambda: self._watch.run(self._calls))
 
     def next_batch(self) -> Batch | None:
         """The next batch, once it is whole; None at the end or when stopped.
@@ -73,7 +83,7 @@ class Prefetcher:
         Raises:
             InkstreamError: It cannot be had.
         """
-        asked = time.perf_counter()
+        asked = time.monotonic()
         with self._changed:
             while (assembly := self._assemblies.get(self._next)) is None or assembly.missing_rows:
                 if self._failure is not None and self._failure[0] <= self._next:
@@ -87,7 +97,9 @@ class Prefetcher:
             self._next = self._plan.after(self._next)
             self._changed.notify_all()
             batch = assembly.finish(self._next)
-        self.stats.batch(batch.rows.size, time.perf_counter() - asked)
+        now = time.monotonic()
+        self.stats.batch(batch.rows.size, now - asked)
+        self._demand.delivered(Delivery(now, batch.rows.size, now - asked))
         return batch
 
     def stop(self) -> None:
@@ -97,10 +109,39 @@ class Prefetcher:
             self._changed.notify_all()
 
     def join(self, timeout_s: float) -> None:
-        """Waits until the readers have ended."""
+        """Waits until every thread has ended."""
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
+        with self._changed:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run_thread(self, name: str, work: Callable[[], None]) -> None:
+        """Starts a thread unless the stream is closed."""
+
+        def run() -> None:
+            try:
+                work()
+            except Closed:
+                pass
+            except BaseException as error:  # raised again where the next batch is awaited
+                self._fail(Cursor(0, 0), error)
+            finally:
+                with self._changed:
+                    self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        with self._changed:
+            if not self._calls.closed.is_set():
+                self._threads.add(thread)
+                thread.start()
+
+    def _keep_up(self, servers: int) -> None:
+        """Starts the readers that so many servers can feed."""
+        wanted = min(_MOST_READERS, max(READERS, _READERS_PER_SERVER * servers))
+        while self._readers < wanted:
+            self._run_thread(f"inkstream-reader-{self._readers}", self._work)
+            self._readers += 1
 
     def _work(self) -> None:
         while (cell := self._claim()) is not None:
@@ -109,15 +150,40 @@ class Prefetcher:
             except Closed:
                 return
             except BaseException as error:  # raised again where the batch is awaited
-                self._fail(cell, error)
+                self._fail(Cursor(cell.epoch, cell.steps.start), error)
                 return
-            with self._changed:
-                self._budget.give_back(self._plan.message_bytes(cell))
-                self._changed.notify_all()
+            self._give_back(cell)
 
-    def _fail(self, cell: Cell, error: BaseException) -> None:
-        """Ends the stream at a cell; the cells before it, which were claimed before it, are still read."""
-        position = Cursor(cell.epoch, cell.steps.start)
+    def _read_second(self, opened: OpenRange, server: Server) -> bool:
+        """Reads a second copy of a range on a thread of its own, if there is memory for its messages."""
+        with self._changed:
+            if not self._budget.take(self._plan.message_bytes(opened.cell), second=True):
+                return False
+
+        def read() -> None:
+            try:
+                self._reader.read_second(opened, server)
+            finally:
+                self._give_back(opened.cell)
+
+        self._run_thread("inkstream-hedge", read)
+        return True
+
+    def _give_back(self, cell: Cell) -> None:
+        """Returns the memory of a cell's messages."""
+        with self._changed:
+            self._budget.give_back(self._plan.message_bytes(cell))
+            self._changed.notify_all()
+
+    def _demand_per_server(self) -> float | None:
+        """Rows per second that the caller could take from each of the servers in use."""
+        now = time.monotonic()
+        rows_per_s = self._demand.rows_per_s()
+        in_use = sum(server.health.usable(now) for server in self._servers.current())
+        return rows_per_s / in_use if rows_per_s is not None and in_use else None
+
+    def _fail(self, position: Cursor, error: BaseException) -> None:
+        """Ends the stream at a position; the cells before it, which were claimed before it, are still read."""
         with self._changed:
             if self._failure is None or position < self._failure[0]:
                 self._failure = position, error
@@ -148,25 +214,24 @@ class Prefetcher:
             return  # the cell with the step's first chunks has done it
         for step in range(*cell.steps):
             position = Cursor(cell.epoch, step)
-            self._assemblies[position] = Assembly(
-                self._run.specs,
-                position,
-                self._plan.shard_rows(step),
-                self._plan.batch_rows(step),
-                self._run.compression,
-                self._recycler,
-            )
+            self._assemblies[position] = self._assembly(position, self._plan.shard_rows(step))
         self._changed.notify_all()
 
+    def _assembly(self, position: Cursor, rows: Span) -> Assembly:
+        """Room for some rows of a batch."""
+        batch_rows = self._plan.batch_rows(position.step)
+        return Assembly(self._run.specs, position, rows, batch_rows, self._run.compression, self._recycler)
+
     def _place(self, cell: Cell, piece: Piece, chunk: WireChunk) -> None:
-        """Puts a chunk in its place. One that is there already, or was delivered, is dropped."""
+        """Decodes a chunk into its place."""
         with self._changed:
-            assembly = self._assemblies.get(Cursor(cell.epoch, piece.step))
-            if assembly is None or piece.rows.start in assembly.placed:
-                return
+            assembly = self._assemblies[Cursor(cell.epoch, piece.step)]
         assembly.place(chunk, piece)
         with self._changed:
-            assembly.placed.add(piece.rows.start)
             assembly.missing_rows -= piece.rows.size
             if not assembly.missing_rows:
                 self._changed.notify_all()
+
+    def _check(self, cell: Cell, piece: Piece, chunk: WireChunk) -> None:
+        """Decodes a chunk that is here already, and forgets it."""
+        self._assembly(Cursor(cell.epoch, piece.step), piece.rows).place(chunk, piece)

@@ -1,21 +1,30 @@
 """Reads one range until it is whole: asks, checks, asks another server, asks only for what is missing."""
 
 import logging
+import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from inkstream.channel import OpenCalls, Server
-from inkstream.descriptions import RendererInfo, TensorSpec, renderer_info
-from inkstream.errors import CorruptChunk, InkstreamError, RottenData, ServerMismatch
+from inkstream.attempts import WAKE_S, WHOLE_STREAM, Attempts
+from inkstream.channel import Closed, OpenCalls, Server
+from inkstream.descriptions import RendererInfo, TensorSpec
+from inkstream.errors import CorruptChunk, InkstreamError, RottenData, ServersDisagree
+from inkstream.hedging import Lateness
+from inkstream.open_range import Copy, OpenRange
 from inkstream.plan import Cell, Piece, Plan
-from inkstream.servers import Attempts, by_preference
+from inkstream.servers import ServerSet
 from inkstream.stats import StatsCounter
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.wire import ChunkReader, WireChunk
 
 logger = logging.getLogger("inkstream")
+
+# A server that refuses the whole stream is asked again after this long: it may have come back as another, or with the
+# data.
+REFUSED_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -26,32 +35,41 @@ class Run:
     digest: str
     fingerprint: str
     renderer: RendererInfo
-    specs: Sequence[TensorSpec]
+    specs: tuple[TensorSpec, ...]
     plan: Plan
     compression: pb.Compression
     stream_id: int
     timeout_s: float
 
-    def request(self, cell: Cell, missing: Sequence[Piece], rotten_record: pb.RottenRecord) -> pb.StreamBatchesRequest:
-        """Asks for the first missing chunks of a cell: as many as one request can name."""
+    def request(self, cell: Cell, missing: list[Piece], blank: bool, demand: float | None) -> pb.StreamBatchesRequest:
+        """Asks for the first missing chunks of a cell: as many as one request can name, or for one chunk with blanks.
+
+        Args:
+            cell: The range.
+            missing: Its chunks that are not here, at least one.
+            blank: Whether rows with rotten records may be blank.
+            demand: Rows per second that could be taken from one server, where that is known.
+        """
         first = missing[0]
         request = pb.StreamBatchesRequest(
             pipeline=self.pipeline,
             digest=self.digest,
             fingerprint=self.fingerprint,
+            renderer=pb.Renderer(version=self.renderer.version, self_test_digest=self.renderer.self_test_digest),
             shard=pb.Shard(index=self.plan.shard[0], count=self.plan.shard[1]),
             epoch=cell.epoch,
             first_step=first.step,
             compression=self.compression,
-            rotten_record=rotten_record,
+            rotten_record=pb.ROTTEN_RECORD_BLANK if blank else pb.ROTTEN_RECORD_FAIL,
             stream_id=self.stream_id,
+            demand_rows_per_s=demand or 0.0,
         )
-        if cell.chunks is None and first.chunk == 0:
+        if cell.chunks is None and first.chunk == 0 and not blank:
             request.steps = cell.steps.stop - first.step
         else:
             request.steps = 1
             request.first_chunk = first.chunk
-            request.chunks = sum(piece.step == first.step for piece in missing)
+            request.chunks = 1 if blank else sum(piece.step == first.step for piece in missing)
         return request
 
 
@@ -63,24 +81,42 @@ class RangeReader:
         servers: Whom to ask.
         calls: Where calls are registered.
         stats: Where they are counted.
+        demand: Rows per second that the trainer could take, where that is known.
         place: Takes a chunk that arrived; raises CorruptChunk if it is not what was sent.
+        check: Raises CorruptChunk if a chunk is not what was sent, and does nothing with it.
+
+    Attributes:
+        lateness: After how long a range is late.
     """
 
     def __init__(
         self,
         run: Run,
-        servers: Sequence[Server],
+        servers: ServerSet,
         calls: OpenCalls,
         stats: StatsCounter,
+        demand: Callable[[], float | None],
         place: Callable[[Cell, Piece, WireChunk], None],
+        check: Callable[[Cell, Piece, WireChunk], None],
     ):
+        self.lateness = Lateness()
         self._run = run
         self._servers = servers
         self._calls = calls
         self._stats = stats
+        self._demand = demand
         self._place = place
-        self._verified: dict[Server, int] = {}  # servers that draw as the run does, by their outages so far
-        self._mismatched: dict[Server, ServerMismatch] = {}
+        self._check = check
+        self._lock = threading.Lock()
+        self._open: list[OpenRange] = []
+        self._refusals: dict[Server, tuple[InkstreamError, float]] = {}  # of the whole stream, and until when
+        self._told: set[str] = set()
+        self._progress_at = time.monotonic()
+
+    def open_ranges(self) -> list[OpenRange]:
+        """Those that are being read now."""
+        with self._lock:
+            return list(self._open)
 
     def read(self, cell: Cell) -> None:
         """Reads a range until every chunk of it is in its place.
@@ -91,45 +127,93 @@ class RangeReader:
             InkstreamError: It cannot be had.
             Closed: It is no longer wanted.
         """
-        missing = deque(self._run.plan.pieces(cell))
-        try:
-            self._read_from_any(cell, missing, pb.ROTTEN_RECORD_FAIL)
-        except RottenData as error:
-            logger.warning("%s; no server delivers these rows, asking for blanks instead", error)
-            self._read_from_any(cell, missing, pb.ROTTEN_RECORD_BLANK)
-
-    def _read_from_any(self, cell: Cell, missing: deque[Piece], rotten_record: pb.RottenRecord) -> None:
         # A stream that starts within a cell prefers the same server as those that ask for all of it.
         key = f"{self._run.digest} {self._run.plan.shard} {cell.epoch} {cell.steps.stop} {cell.chunks}"
-        servers = [server for server in by_preference(self._servers, key) if server not in self._mismatched]
-        if not servers:
-            raise next(iter(self._mismatched.values()))
-        attempts = Attempts(servers, self._run.timeout_s, self._calls.closed)
-        while missing:
-            server, call_s = attempts.next()
+        attempts = Attempts(self._servers, self._run.timeout_s, time.monotonic(), key)
+        opened = OpenRange(cell, self._run.plan.pieces(cell), attempts)
+        with self._lock:
+            self._open.append(opened)
+        self._stats.begun()
+        try:
+            self._read(opened)
+        finally:
+            opened.end()
+            with self._lock:
+                self._open.remove(opened)
+
+    def second_server(self, opened: OpenRange, now: float) -> Server | None:
+        """Whom to ask for a second copy of a range, or for a copy that is moved; None where nobody is free."""
+        with opened.lock:
+            return opened.attempts.second(now, self._refused(now), opened.busy())
+
+    def read_second(self, opened: OpenRange, server: Server) -> None:
+        """Reads a second copy from a server until the range is whole or the server fails."""
+        try:
+            while not opened.whole:
+                self._ask(opened, server, blank=False)
+            opened.end()
+        except Closed:
+            return
+        except ServersDisagree as error:
+            opened.fail(error)
+        except InkstreamError as error:
             try:
-                self._verify(server, call_s)
-                request = self._run.request(cell, missing, rotten_record)
-                with closing(server.stream(request, self._calls, call_s)) as messages:
-                    self._receive(messages, request, server, cell, missing, attempts)
+                self._failed(opened, server, error)
+            except InkstreamError as final:
+                logger.debug("the second copy of %s failed: %s", opened.cell, final)
+
+    def _read(self, opened: OpenRange) -> None:
+        blank: Piece | None = None  # the one that is rotten on every server
+        while missing := opened.missing():
+            if opened.failure is not None:
+                raise opened.failure
+            now = time.monotonic()
+            try:
+                with opened.lock:
+                    opened.attempts.waited_from(self._progress_at)
+                    server = opened.attempts.choose(now, self._refused(now), opened.busy())
+            except RottenData as error:
+                if blank == missing[0]:
+                    raise
+                logger.warning("%s; no server delivers these rows, asking for blanks instead", error)
+                blank = missing[0]
+                opened.hedged = True  # copies with blanks may differ
+                opened.attempts.progressed(now)
+                continue
+            if server is None:
+                if self._calls.closed.wait(WAKE_S):
+                    raise Closed
+                continue
+            try:
+                self._ask(opened, server, blank == missing[0])
+            except Closed:
+                if self._calls.closed.is_set():
+                    raise
+                with opened.lock:  # moved, unless the second copy has made the range whole
+                    opened.attempts.left(server)
             except InkstreamError as error:
-                self._stats.failure(server.address)
-                if isinstance(error, ServerMismatch) and server not in self._mismatched:
-                    logger.warning("%s; this server is left out", error)
-                    self._mismatched[server] = error
-                attempts.failed(server, error)
+                self._failed(opened, server, error)
+
+    def _ask(self, opened: OpenRange, server: Server, blank: bool) -> None:
+        """Reads what one request brings."""
+        now = time.monotonic()
+        with opened.lock:
+            call_s = opened.attempts.call_s(now)
+            missing = opened.missing()
+        if not missing:
+            return  # another copy was faster
+        request = self._run.request(opened.cell, missing, blank, self._demand())
+        coming = deque(missing[: request.chunks or None])
+        with self._calls.started(OpenCalls) as calls, opened.reading(Copy(server, calls, now)):
+            with closing(server.stream(request, calls, call_s)) as messages:
+                self._receive(messages, coming, opened, server, blank)
+        if missing == opened.pieces:
+            self.lateness.took(time.monotonic() - now)
 
     def _receive(
-        self,
-        messages: Iterator[bytes],
-        request: pb.StreamBatchesRequest,
-        server: Server,
-        cell: Cell,
-        missing: deque[Piece],
-        attempts: Attempts,
+        self, messages: Iterator[bytes], coming: deque[Piece], opened: OpenRange, server: Server, blank: bool
     ) -> None:
         """Puts the chunks of one answer in their places."""
-        coming = request.chunks or len(missing)
         reader, wire_bytes = ChunkReader(self._run.plan.largest_chunk_bytes), 0
         try:
             for message in messages:
@@ -139,37 +223,62 @@ class RangeReader:
                     continue
                 if not coming:
                     raise CorruptChunk("more chunks than were asked for")
-                if chunk.blanks and request.rotten_record != pb.ROTTEN_RECORD_BLANK:
+                if chunk.blanks and not blank:
                     raise CorruptChunk("blank rows that were not asked for")
-                self._place(cell, missing[0], chunk)
-                missing.popleft()
-                coming -= 1
-                attempts.progressed()
+                self._settle(opened, coming[0], chunk, server)
+                coming.popleft()
                 self._stats.chunk(server.address, chunk.rows, wire_bytes)
                 wire_bytes = 0
-                if chunk.blanks:
-                    self._note_blanks(chunk)
             if coming:
-                raise CorruptChunk(f"the range ended {coming} chunks early")
+                raise CorruptChunk(f"the range ended {len(coming)} chunks early")
         except CorruptChunk as error:
             raise CorruptChunk(f"{server.address}: {error}") from error
 
-    def _verify(self, server: Server, timeout_s: float) -> None:
-        """Makes sure, after every outage anew, that a server draws as the run's does.
-
-        Fingerprint and digest go with every request, and the server compares them. All datasets are asked for, since
-        the run's may have lost its name meanwhile.
+    def _settle(self, opened: OpenRange, piece: Piece, chunk: WireChunk, server: Server) -> None:
+        """Takes a chunk, or compares it with the one that another server has sent.
 
         Raises:
-            ServerMismatch: It does not.
+            CorruptChunk: It is not what was sent.
+            ServersDisagree: Both are what was sent, and they differ.
         """
-        outages = server.outages
-        if self._verified.get(server) == outages:
+        there = opened.settle(piece, chunk, server.address, lambda: self._place(opened.cell, piece, chunk))
+        if there is None:
+            now = time.monotonic()
+            self._progress_at = now
+            with opened.lock:
+                opened.attempts.progressed(now)
+            if chunk.blanks:
+                self._note_blanks(chunk)
             return
-        found = renderer_info(server.list_datasets(self._calls, timeout_s).renderer)
-        if found != self._run.renderer:
-            raise ServerMismatch(f"{server.address} draws with {found}, this run with {self._run.renderer}")
-        self._verified[server] = outages
+        checksum, address = there
+        if chunk.checksum != checksum:
+            self._check(opened.cell, piece, chunk)
+            raise ServersDisagree(
+                f"{address} and {server.address} send different rows {piece.rows.start} to {piece.rows.stop} of epoch "
+                f"{chunk.epoch}, step {chunk.step}, each with a right checksum, {checksum:016x} and "
+                f"{chunk.checksum:016x}: compare their versions of Inkstream, and verify their data with "
+                "`batch-server inspect --verify`"
+            )
+        self._stats.duplicate()
+
+    def _failed(self, opened: OpenRange, server: Server, error: InkstreamError) -> None:
+        """Takes note of an attempt that failed; raises the error if there is no sense in another one."""
+        self._stats.failure(server.address)
+        if isinstance(error, WHOLE_STREAM):
+            if str(error) not in self._told:
+                logger.warning("%s; this server is left out", error)
+                self._told.add(str(error))
+            with self._lock:
+                self._refusals[server] = error, time.monotonic() + REFUSED_S
+        else:
+            with opened.lock:
+                opened.attempts.failed(server, error)
+
+    def _refused(self, now: float) -> dict[Server, InkstreamError]:
+        """The servers that refuse the whole stream, and why."""
+        with self._lock:
+            self._refusals = {server: why for server, why in self._refusals.items() if why[1] > now}
+            return {server: error for server, (error, _) in self._refusals.items()}
 
     def _note_blanks(self, chunk: WireChunk) -> None:
         self._stats.blanks(chunk.blanks)

@@ -13,16 +13,20 @@ class ServerStats:
     """What one server has delivered.
 
     Attributes:
-        chunks: Chunks that arrived whole.
+        chunks: Chunks that arrived whole, those too that another server had delivered already.
         rows: Their rows.
         wire_bytes: Bytes of messages, as they travelled.
         failures: Attempts that failed.
+        hedges: Second copies of late ranges that were asked of it.
+        moves: Ranges that were taken from it because it did not answer.
     """
 
     chunks: int = 0
     rows: int = 0
     wire_bytes: int = 0
     failures: int = 0
+    hedges: int = 0
+    moves: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,13 @@ class StreamStats:
         wait_s: Seconds for which the caller has waited for them.
         wire_bytes: Bytes of messages that arrived.
         retries: Attempts at a range that failed and were made again.
+        ranges: That were begun.
+        hedges: Second copies that were asked for because a range was late.
+        moves: Ranges that were asked for elsewhere because a server did not answer.
+        duplicate_chunks: That came from two servers; they were equal.
         blank_rows: Rows left blank because every server found their record rotten.
         blank_key_ids: Key ids of the first 1,000 of them.
-        servers: By address.
+        servers: By address, those too that are gone.
     """
 
     batches: int = 0
@@ -45,6 +53,10 @@ class StreamStats:
     wait_s: float = 0.0
     wire_bytes: int = 0
     retries: int = 0
+    ranges: int = 0
+    hedges: int = 0
+    moves: int = 0
+    duplicate_chunks: int = 0
     blank_rows: int = 0
     blank_key_ids: tuple[int, ...] = ()
     servers: dict[str, ServerStats] = field(default_factory=dict)
@@ -66,19 +78,31 @@ class StatsCounter:
                 total, batches=total.batches + 1, rows=total.rows + rows, wait_s=total.wait_s + wait_s
             )
 
+    def begun(self) -> None:
+        """A range is begun."""
+        with self._lock:
+            self._total = replace(self._total, ranges=self._total.ranges + 1)
+
     def chunk(self, address: str, rows: int, wire_bytes: int) -> None:
         """A server delivered one chunk."""
+        self._add(address, chunks=1, rows=rows, wire_bytes=wire_bytes)
+
+    def duplicate(self) -> None:
+        """A chunk was there already."""
         with self._lock:
-            server = self._servers[address]
-            self._servers[address] = replace(
-                server, chunks=server.chunks + 1, rows=server.rows + rows, wire_bytes=server.wire_bytes + wire_bytes
-            )
+            self._total = replace(self._total, duplicate_chunks=self._total.duplicate_chunks + 1)
 
     def failure(self, address: str) -> None:
         """An attempt failed."""
-        with self._lock:
-            server = self._servers[address]
-            self._servers[address] = replace(server, failures=server.failures + 1)
+        self._add(address, failures=1)
+
+    def hedge(self, address: str) -> None:
+        """A server was asked for a second copy."""
+        self._add(address, hedges=1)
+
+    def move(self, address: str) -> None:
+        """A range was taken from a server."""
+        self._add(address, moves=1)
 
     def blanks(self, key_ids: tuple[int, ...]) -> None:
         """Rows were left blank."""
@@ -95,5 +119,13 @@ class StatsCounter:
                 self._total,
                 wire_bytes=sum(server.wire_bytes for server in servers.values()),
                 retries=sum(server.failures for server in servers.values()),
+                hedges=sum(server.hedges for server in servers.values()),
+                moves=sum(server.moves for server in servers.values()),
                 servers=servers,
             )
+
+    def _add(self, address: str, **counts: int) -> None:
+        with self._lock:
+            server = self._servers.get(address, ServerStats())
+            sums = {name: getattr(server, name) + count for name, count in counts.items()}
+            self._servers[address] = replace(server, **sums)

@@ -15,6 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from inkstream import messages, wire
 from inkstream.chunking import Span, chunk_rows, shard_rows
+from inkstream.descriptions import renderer_info
 from inkstream.errors import InvalidPipeline
 from inkstream.pipeline import Pipeline
 from inkstream.v1 import batch_service_pb2 as pb
@@ -26,6 +27,9 @@ DTYPES = {
     "key_id": pb.DATA_TYPE_UINT64,
     "mask": pb.DATA_TYPE_UINT8,
 }
+
+# HealthCheckResponse by whether it says SERVING or NOT_SERVING.
+HEALTH = {True: b"\x08\x01", False: b"\x08\x02"}
 
 Fault = Callable[[pb.StreamBatchesRequest, grpc.ServicerContext], None]
 
@@ -95,6 +99,8 @@ class FakeServer:
         self.rotten_key_ids: set[int] = set()
         self.renderer = pb.Renderer(version=3, self_test_digest="5e1f")
         self.fingerprint = "f1"
+        self.serving = True
+        self.probes = 0
         self.stalled = threading.Event()
         self._released: list[threading.Event] = []
         self.server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
@@ -113,7 +119,12 @@ class FakeServer:
             self.stream_batches, pb.StreamBatchesRequest.FromString
         )
         self.server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler("inkstream.v1.BatchService", handlers),)
+            (
+                grpc.method_handlers_generic_handler("inkstream.v1.BatchService", handlers),
+                grpc.method_handlers_generic_handler(
+                    "grpc.health.v1.Health", {"Check": grpc.unary_unary_rpc_method_handler(self.check_health)}
+                ),
+            )
         )
         self.port = self.server.add_insecure_port(f"127.0.0.1:{port}")
         self.address = f"127.0.0.1:{self.port}"
@@ -166,6 +177,10 @@ class FakeServer:
             class_counts=[self.samples, 0, 0],
             splits=[pb.SplitSize(split=pb.SPLIT_TRAIN, samples=self.samples)],
         )
+
+    def check_health(self, request: bytes, context: Any) -> bytes:
+        self.probes += 1
+        return HEALTH[self.serving]
 
     def list_datasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
         return pb.ListDatasetsResponse(datasets=[self._dataset()], renderer=self.renderer)
@@ -222,6 +237,11 @@ class FakeServer:
     def stream_batches(self, request: pb.StreamBatchesRequest, context: Any) -> Iterator[bytes]:
         self.requests.append(request)
         pipeline = self._pipeline(request.pipeline, context)
+        if request.renderer != self.renderer:
+            text = (
+                f"this server draws with {renderer_info(self.renderer)}, the run with {renderer_info(request.renderer)}"
+            )
+            self.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "DIGEST_MISMATCH", text)
         if request.digest != self._digest(pipeline):
             text = f"digest {request.digest} is asked for, this server has {self._digest(pipeline)}"
             self.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "DIGEST_MISMATCH", text)

@@ -12,6 +12,7 @@ from google.rpc import error_details_pb2
 from inkstream import errors
 from inkstream.channel import OpenCalls, Server
 from inkstream.errors import InvalidPipeline, InvalidRequest, ServerDraining, ServerFull, Violation
+from inkstream.resolver import Endpoint
 from inkstream.status import DETAILS_KEY
 
 Code = grpc.StatusCode
@@ -59,7 +60,7 @@ def error_of(refuser: Refuser, fake_server: Any) -> Any:
             fake_server().refuse(Recorder(), code, reason, "on purpose", *details)
         else:
             refuser.code, refuser.text, refuser.metadata = code, "on purpose", metadata or ()
-        server = Server(refuser.address)
+        server = Server(Endpoint(refuser.address, "127.0.0.1"))
         try:
             with pytest.raises(errors.InkstreamError) as caught:
                 server.list_datasets(OpenCalls(), 10)

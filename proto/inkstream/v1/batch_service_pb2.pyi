@@ -329,7 +329,7 @@ class TensorSpec(_message.Message):
     def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., paper: _Optional[bytes] = ...) -> None: ...
 
 class StreamBatchesRequest(_message.Message):
-    __slots__ = ("pipeline", "digest", "fingerprint", "shard", "epoch", "first_step", "steps", "first_chunk", "chunks", "compression", "rotten_record", "stream_id", "demand_rows_per_s")
+    __slots__ = ("pipeline", "digest", "fingerprint", "shard", "epoch", "first_step", "steps", "first_chunk", "chunks", "compression", "rotten_record", "stream_id", "demand_rows_per_s", "renderer")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -343,6 +343,7 @@ class StreamBatchesRequest(_message.Message):
     ROTTEN_RECORD_FIELD_NUMBER: _ClassVar[int]
     STREAM_ID_FIELD_NUMBER: _ClassVar[int]
     DEMAND_ROWS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    RENDERER_FIELD_NUMBER: _ClassVar[int]
     pipeline: Pipeline
     digest: str
     fingerprint: str
@@ -356,7 +357,8 @@ class StreamBatchesRequest(_message.Message):
     rotten_record: RottenRecord
     stream_id: int
     demand_rows_per_s: float
-    def __init__(self, pipeline: _Optional[_Union[Pipeline, _Mapping]] = ..., digest: _Optional[str] = ..., fingerprint: _Optional[str] = ..., shard: _Optional[_Union[Shard, _Mapping]] = ..., epoch: _Optional[int] = ..., first_step: _Optional[int] = ..., steps: _Optional[int] = ..., first_chunk: _Optional[int] = ..., chunks: _Optional[int] = ..., compression: _Optional[_Union[Compression, str]] = ..., rotten_record: _Optional[_Union[RottenRecord, str]] = ..., stream_id: _Optional[int] = ..., demand_rows_per_s: _Optional[float] = ...) -> None: ...
+    renderer: Renderer
+    def __init__(self, pipeline: _Optional[_Union[Pipeline, _Mapping]] = ..., digest: _Optional[str] = ..., fingerprint: _Optional[str] = ..., shard: _Optional[_Union[Shard, _Mapping]] = ..., epoch: _Optional[int] = ..., first_step: _Optional[int] = ..., steps: _Optional[int] = ..., first_chunk: _Optional[int] = ..., chunks: _Optional[int] = ..., compression: _Optional[_Union[Compression, str]] = ..., rotten_record: _Optional[_Union[RottenRecord, str]] = ..., stream_id: _Optional[int] = ..., demand_rows_per_s: _Optional[float] = ..., renderer: _Optional[_Union[Renderer, _Mapping]] = ...) -> None: ...
 
 class StreamBatchesResponse(_message.Message):
     __slots__ = ("chunk", "part")
