@@ -47,10 +47,14 @@ class ServerProcess:
             text=True,
             env=os.environ | (env or {}),
         )
+        self.address = self.read_line("listening on ")
+
+    def read_line(self, beginning: str) -> str:
+        """The rest of the next line that it prints, which must begin as given."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()  # ends at the latest when the process does
-        assert line.startswith("listening on "), f"the server did not start: {line!r}"
-        self.address = line.removeprefix("listening on ").strip()
+        assert line.startswith(beginning), f"the server did not start: {line!r}"
+        return line.removeprefix(beginning).strip()
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal, waits for the end and returns the exit code."""

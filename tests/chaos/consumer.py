@@ -113,10 +113,11 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=2, help="of each round, which is a stream of its own")
     parser.add_argument("--rows-per-s", type=float, default=float("inf"))
     parser.add_argument("--seconds", type=float, default=0, help="no further round is begun after these")
+    parser.add_argument("--seed", type=int, default=7, help="of the pipeline")
     options = parser.parse_args()
 
     def opened() -> Iterator[inkstream.Batch]:
-        with client.stream(pipeline(), epochs=options.epochs, memory_bytes=MEMORY_BYTES) as stream:
+        with client.stream(pipeline(options.seed), epochs=options.epochs, memory_bytes=MEMORY_BYTES) as stream:
             yield from stream
             print(json.dumps({"stats": asdict(stream.stats())}), flush=True)
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.chaos.consumer import Epoch
 from tests.scribbles import write_scribbles
@@ -80,6 +83,8 @@ class Node:
                 stderr=log,
             )
         self.address = self._server.address
+        if "--metrics" in self._options:
+            self._metrics_address = self._server.read_line("metrics on ")
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal, waits for the end and returns the exit code."""
@@ -89,6 +94,12 @@ class Node:
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, as SIGSTOP and SIGCONT."""
         os.kill(self.pid, number)
+
+    def figure(self, name: str) -> float:
+        """A metric of a server that was started with `--metrics`, all its labels together."""
+        with urllib.request.urlopen(f"http://{self._metrics_address}/metrics", timeout=10) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            return sum(sample.value for family in families for sample in family.samples if sample.name == name)
 
     def log_tail(self, lines: int = 20) -> str:
         """The end of its log."""
