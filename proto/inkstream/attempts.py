@@ -30,6 +30,9 @@ WHOLE_STREAM = (ServerMismatch, UnknownDataset, AccessDenied)
 
 # Of the time without progress that a caller allows, one call may take this share: the rest is for other attempts.
 _CALL_SHARE = 0.25
+# How long the first of several servers may take to answer a question; the next ones may take twice as long each, since
+# the answer may need a while wherever it comes from.
+_FIRST_CALL_S = 3.0
 # A call that may take less than this does not even connect.
 _LEAST_CALL_S = 0.1
 # Chunks that arrive corrupt in a row are no accident.
@@ -84,18 +87,21 @@ class Attempts:
         trusted = [server for server in usable if not server.health.suspect] or usable
         return min(trusted, key=lambda server: self._failures[server], default=None)  # the first of equals
 
-    def second(self, now: float, refused: Mapping[Server, InkstreamError], busy: Collection[Server]) -> Server | None:
-        """The server for a second copy: one that is not in doubt and has not said that it is full.
+    def another(
+        self, now: float, refused: Mapping[Server, InkstreamError], busy: Collection[Server], hedge: bool
+    ) -> Server | None:
+        """A server that could do it instead of those that are at it, and is not in doubt; None if there is none now.
 
         Args:
             now: The time.
             refused: As for `choose`.
             busy: The same.
+            hedge: Whether it is for a second copy, which nobody gets who has said that it is full.
         """
         excluded = {*refused, *self._refused, *self._rotten, *busy}
         for server in self._asked():
             health = server.health
-            if server not in excluded and health.usable(now) and not health.suspect and not health.full:
+            if server not in excluded and health.usable(now) and not health.suspect and not (hedge and health.full):
                 return server
         return None
 
@@ -195,6 +201,7 @@ def ask_any(
         Closed: The calls are cancelled.
     """
     attempts = Attempts(servers, timeout_s, time.monotonic())
+    patience_s = _FIRST_CALL_S
     while True:
         servers.look_after()
         now = time.monotonic()
@@ -203,7 +210,10 @@ def ask_any(
             if calls.closed.wait(WAKE_S):
                 raise Closed
             continue
+        call_s = attempts.call_s(now)
+        if len(servers.current()) > 1:
+            call_s, patience_s = min(call_s, patience_s), 2 * patience_s
         try:
-            return ask(server, calls, attempts.call_s(now)), server
+            return ask(server, calls, call_s), server
         except InkstreamError as error:
             attempts.failed(server, error)

@@ -141,10 +141,10 @@ class RangeReader:
             with self._lock:
                 self._open.remove(opened)
 
-    def second_server(self, opened: OpenRange, now: float) -> Server | None:
-        """Whom to ask for a second copy of a range, or for a copy that is moved; None where nobody is free."""
+    def another_server(self, opened: OpenRange, now: float, hedge: bool) -> Server | None:
+        """Whom to ask for a second copy of a range, or instead of one that does not answer; see `Attempts.another`."""
         with opened.lock:
-            return opened.attempts.second(now, self._refused(now), opened.busy())
+            return opened.attempts.another(now, self._refused(now), opened.busy(), hedge)
 
     def read_second(self, opened: OpenRange, server: Server) -> None:
         """Reads a second copy from a server until the range is whole or the server fails."""

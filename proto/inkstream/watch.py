@@ -1,5 +1,6 @@
 """Watches over a stream: keeps the servers known and probed, and has late ranges read elsewhere."""
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ from inkstream.open_range import OpenRange
 from inkstream.ranges import RangeReader
 from inkstream.servers import ServerSet
 from inkstream.stats import StatsCounter
+
+logger = logging.getLogger("inkstream")
 
 # How often it looks; ranges are late after a second at least.
 TICK_S = 0.1
@@ -70,17 +73,21 @@ class Watch:
             server.probe()
         for server in verdict.probe:
             server.probe(every_s=late_after_s / 4)
+        moved_from = set()
         for index in verdict.move:
             opened, copy = watched[index]
-            if self._reader.second_server(opened, now) is not None:
+            if self._reader.another_server(opened, now, hedge=False) is not None:
+                moved_from.add(copy.server.address)
                 self._stats.move(copy.server.address)
                 copy.calls.cancel()
+        for address in moved_from:
+            logger.warning("%s: no answer; what was asked of it is asked of another server", address)
         for index in verdict.hedge:
             self._hedge(watched[index][0], now)
 
     def _hedge(self, opened: OpenRange, now: float) -> None:
         so_far = self._stats.snapshot()
-        server = self._reader.second_server(opened, now)
+        server = self._reader.another_server(opened, now, hedge=True)
         if opened.hedged or server is None or not hedge_allowed(so_far.hedges, so_far.ranges):
             return
         opened.hedged = self._read_second(opened, server)

@@ -86,7 +86,9 @@ class FakeServer:
     Attributes:
         requests: Every StreamBatchesRequest so far.
         faults: Each is taken by one StreamBatches call, first come first served; it may end the call.
-        change: May change a serialized chunk's arguments, and the messages made of them.
+        change_messages: Changes the messages of a chunk.
+        serving: What it answers to health checks.
+        paint: What all pixels are, though their checksum is right.
     """
 
     def __init__(self, samples: int = 1000, port: int = 0):
@@ -100,6 +102,8 @@ class FakeServer:
         self.renderer = pb.Renderer(version=3, self_test_digest="5e1f")
         self.fingerprint = "f1"
         self.serving = True
+        self.frozen = False
+        self.paint: int | None = None
         self.probes = 0
         self.stalled = threading.Event()
         self._released: list[threading.Event] = []
@@ -131,11 +135,27 @@ class FakeServer:
         self.server.start()
 
     def stop(self) -> None:
-        for event in self._released:
-            event.set()
+        self._release()
         self.server.stop(0).wait(10)
 
-    def stall(self, request: pb.StreamBatchesRequest, context: grpc.ServicerContext) -> None:
+    def freeze(self) -> None:
+        """Answers nothing any more, health checks neither, as a process does that is stopped."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """Goes on."""
+        self.frozen = False
+        self._release()
+
+    def _release(self) -> None:
+        for event in self._released:
+            event.set()
+
+    def _wait_if_frozen(self, context: grpc.ServicerContext) -> None:
+        if self.frozen:
+            self.stall(None, context)
+
+    def stall(self, request: pb.StreamBatchesRequest | None, context: grpc.ServicerContext) -> None:
         """A fault: holds the call until it is cancelled or the server stops."""
         released = threading.Event()
         self._released.append(released)
@@ -180,6 +200,7 @@ class FakeServer:
 
     def check_health(self, request: bytes, context: Any) -> bytes:
         self.probes += 1
+        self._wait_if_frozen(context)
         return HEALTH[self.serving]
 
     def list_datasets(self, request: pb.ListDatasetsRequest, context: Any) -> pb.ListDatasetsResponse:
@@ -237,6 +258,9 @@ class FakeServer:
     def stream_batches(self, request: pb.StreamBatchesRequest, context: Any) -> Iterator[bytes]:
         self.requests.append(request)
         pipeline = self._pipeline(request.pipeline, context)
+        if request.fingerprint != self.fingerprint:
+            text = f"dataset doodles has fingerprint {self.fingerprint} here, asked for is {request.fingerprint}"
+            self.refuse(context, grpc.StatusCode.FAILED_PRECONDITION, "FINGERPRINT_MISMATCH", text)
         if request.renderer != self.renderer:
             text = (
                 f"this server draws with {renderer_info(self.renderer)}, the run with {renderer_info(request.renderer)}"
@@ -250,6 +274,7 @@ class FakeServer:
         fault = self.faults.popleft() if self.faults else None
         for step in range(request.first_step, request.first_step + request.steps):
             for messages_of_chunk in self._chunks(pipeline, request, step, context):
+                self._wait_if_frozen(context)
                 yield from self.change_messages(messages_of_chunk)
                 if fault is not None:  # after the first chunk, so that something was delivered
                     fault(request, context)
@@ -290,6 +315,8 @@ class FakeServer:
         for row in rotten:
             tensors["image"][row] = np.frombuffer(pipeline.render.paper_pixel, np.uint8)
             tensors["mask"][row] = 0
+        if self.paint is not None:
+            tensors["image"][...] = self.paint
         checksum = wire.checksum(request.epoch, step, span.start, span.size, tensors)
         return wire.encode_chunk(
             request.epoch,

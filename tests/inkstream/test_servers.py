@@ -106,10 +106,12 @@ def test_a_second_copy_never_goes_to_one_that_is_busy_full_or_in_doubt(server_se
     four.failed(ServerUnavailable("down"))
     clock.now += TIMEOUT_S  # three has rested, and still has said that it is full
     tries = Attempts(servers, TIMEOUT_S, clock.now)
-    assert tries.second(clock.now, {}, [one]) is five
-    assert tries.second(clock.now, {five: ServerMismatch("five")}, [one]) is None
+    assert tries.another(clock.now, {}, [one], hedge=True) is five
+    refused: dict[Server, InkstreamError] = {five: ServerMismatch("five")}
+    assert tries.another(clock.now, refused, [one], hedge=True) is None
+    assert tries.another(clock.now, refused, [one], hedge=False) is three
     three.health.delivered()
-    assert tries.second(clock.now, {}, [one]) is three
+    assert tries.another(clock.now, refused, [one], hedge=True) is three
 
 
 def test_a_server_that_refuses_is_not_asked_again(server_set: Any, clock: Clock) -> None:
