@@ -18,9 +18,12 @@ _LOG = logging.getLogger(__name__)
 FULL_RETRY_S = 0.5
 DRAINING_RETRY_S = 5.0
 
-# A client that has taken nothing for so long may lose its stream to one that wants to begin. A live client reads all
+# A client that has kept its stream waiting for so long may lose it to one that wants to begin. A live client reads all
 # it asks for at once (it reserves the memory first), so seconds of silence mean a stopped process or a dead network.
 STALLED_AFTER_S = 10.0
+# What a message pays off of that wait, so that a client that takes one now and then is found as well. Slow networks
+# are faster: sixty streams share 32 Mbit/s at this rate.
+_LEAST_BYTES_PER_S = 64 << 10
 
 
 class Stream:
@@ -28,25 +31,33 @@ class Stream:
 
     Args:
         cancel: Ends the stream's call at once, from any thread.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, cancel: Callable[[], None]):
-        self._cancel = cancel
-        self._sending_since: float | None = None
+    def __init__(self, cancel: Callable[[], None], clock: Callable[[], float]):
+        self._cancel, self._clock = cancel, clock
+        # What earlier messages left unpaid, and since when one is being sent; in one value, since other threads look.
+        self._waited: tuple[float, float | None] = 0.0, None
 
     @contextmanager
-    def sending(self) -> Iterator[None]:
-        """Around handing a message to the network, which blocks while the client takes nothing."""
-        self._sending_since = time.monotonic()
+    def sending(self, size_bytes: int) -> Iterator[None]:
+        """Around handing a message to the network, which blocks while the client takes nothing.
+
+        Args:
+            size_bytes: Of the message.
+        """
+        begun = self._clock()
+        self._waited = self._waited[0], begun
         try:
             yield
         finally:
-            self._sending_since = None
+            waited_s = self._waited[0] + self._clock() - begun
+            self._waited = max(0.0, waited_s - size_bytes / _LEAST_BYTES_PER_S), None
 
-    def stalled_s(self, now: float) -> float:
-        """For how long the client has taken nothing of what waits for it."""
-        since = self._sending_since
-        return 0.0 if since is None else now - since
+    def stalled_s(self) -> float:
+        """For how long the client has kept its stream waiting, beyond what a slow network explains."""
+        unpaid_s, since = self._waited
+        return unpaid_s if since is None else unpaid_s + self._clock() - since
 
     def cancel(self) -> None:
         """Ends the call; its handler then leaves."""
@@ -83,14 +94,20 @@ class Admission:
 
     Args:
         max_streams: Streams at a time.
-        stalled_after_s: Silence after which a client may lose its stream to another.
+        stalled_after_s: Waiting for its client after which a stream may lose its place to another.
+        clock: Seconds, monotonic.
 
     Attributes:
         max_streams: Streams at a time.
     """
 
-    def __init__(self, max_streams: int, stalled_after_s: float = STALLED_AFTER_S):
-        self.max_streams, self._stalled_after_s = max_streams, stalled_after_s
+    def __init__(
+        self,
+        max_streams: int,
+        stalled_after_s: float = STALLED_AFTER_S,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self.max_streams, self._stalled_after_s, self._clock = max_streams, stalled_after_s, clock
         self._lock = threading.Lock()
         self._streams: set[Stream] = set()
         self._draining = False
@@ -106,7 +123,7 @@ class Admission:
             ServerDraining: The server is stopping.
             ServerFull: All places are taken by streams that make progress, or a stalled one has not left yet.
         """
-        stream = Stream(cancel)
+        stream = Stream(cancel, self._clock)
         with self._lock:
             if self._draining:
                 raise ServerDraining("the server is stopping: ask another", DRAINING_RETRY_S)
@@ -123,7 +140,7 @@ class Admission:
                 self._streams.discard(stream)
 
     def cancel_stalled(self) -> bool:
-        """Ends the stream whose client has been silent longest, if it has been so for long enough."""
+        """Ends the stream that has waited longest for its client, if it has done so for long enough."""
         with self._lock:
             return self._make_room()
 
@@ -139,13 +156,12 @@ class Admission:
             return len(self._streams)
 
     def _make_room(self) -> bool:
-        now = time.monotonic()
-        slowest = max(self._streams, key=lambda stream: stream.stalled_s(now), default=None)
-        if slowest is None or slowest.stalled_s(now) < self._stalled_after_s:
-            return False
-        _LOG.warning(
-            "ending a stream: its client took nothing for %.0f s, and its room is needed", slowest.stalled_s(now)
+        waited_s, slowest = max(
+            ((stream.stalled_s(), stream) for stream in self._streams), key=lambda each: each[0], default=(0.0, None)
         )
+        if slowest is None or waited_s < self._stalled_after_s:
+            return False
+        _LOG.warning("ending a stream: it has waited %.0f s for its client, and its room is needed", waited_s)
         self._streams.discard(slowest)  # its thread leaves within milliseconds; the reserve covers it until then
         slowest.cancel()
         return True

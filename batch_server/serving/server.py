@@ -46,6 +46,8 @@ _MAX_REQUEST_BYTES = 1 << 20
 
 # How soon the end of the last range is noticed while draining.
 _LOOK_S = 0.05
+# A range that has ended here may still be on its way to its client; health checks that watch last as long as they may.
+_LAST_MESSAGES_S = 0.5
 
 _OPTIONS = (
     # Without it two servers share one port, and each request goes to either.
@@ -172,12 +174,16 @@ class BatchServer:
                 break
             time.sleep(_LOOK_S)
         complete = self.admission.streams == 0
-        self.stop()
+        self.stop(_LAST_MESSAGES_S if complete else 0.0)
         return complete
 
-    def stop(self) -> None:
-        """Ends every call at once and closes the port."""
-        self._server.stop(0).wait()
+    def stop(self, grace_s: float = 0.0) -> None:
+        """Closes the port and ends every call.
+
+        Args:
+            grace_s: For how long calls may end by themselves first.
+        """
+        self._server.stop(grace_s).wait()
         self._watch.stop()
         self._pool.shutdown(cancel_futures=True)
 

@@ -125,7 +125,7 @@ class BatchService:
                     made = prefetch.in_order(_jobs(maker, plan, request, meter))
                     for messages, piece in zip(made, _pieces(plan, request), strict=True):
                         for message in messages:
-                            with stream.sending(), meter.waiting(WaitingFor.CLIENT):
+                            with stream.sending(len(message)), meter.waiting(WaitingFor.CLIENT):
                                 yield message
                             meter.sent(message)
                         meter.sent_chunk(_sent_rows(request, piece), ends_batch=piece.ends_batch)

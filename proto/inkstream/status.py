@@ -66,7 +66,7 @@ def error_from_rpc(error: grpc.RpcError, server: str) -> InkstreamError:
     if code is grpc.StatusCode.UNAVAILABLE:
         kind = ServerDraining if details.reason == "ERROR_REASON_DRAINING" else ServerUnavailable
         return kind(message, details.retry_after_s)
-    if code in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED):
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return ServerFull(message, details.retry_after_s)
     if code is grpc.StatusCode.FAILED_PRECONDITION and details.reason == "ERROR_REASON_EMPTY_SPLIT":
         return EmptySplit(text)

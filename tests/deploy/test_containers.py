@@ -118,7 +118,7 @@ def test_three_servers_and_two_trainings_on_one_service() -> None:
 
 def test_servers_get_the_time_that_they_need_to_drain() -> None:
     serve = subparser(batch_server.cli.COMMAND, "serve")
-    drain_s = max(serve.get_default("drain_delay"), serve.get_default("drain_grace"))
+    drain_s = serve.get_default("drain_delay") + serve.get_default("drain_grace")
     minutes = re.fullmatch(r"(\d+)m", SERVICES["batch-server"]["stop_grace_period"])
     assert minutes and 60 * int(minutes[1]) > drain_s
 

@@ -19,7 +19,6 @@ PIPELINE = inkstream.Pipeline(dataset="doodles", batch_size=64, render=inkstream
 RETRIED = [
     (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     (grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER_FULL"),
-    (grpc.StatusCode.ABORTED, "NO_PROGRESS"),
 ]
 
 

@@ -74,7 +74,6 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_ROTTEN_DATA: _ClassVar[ErrorReason]
     ERROR_REASON_SERVER_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
-    ERROR_REASON_NO_PROGRESS: _ClassVar[ErrorReason]
     ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
     ERROR_REASON_UNAUTHENTICATED: _ClassVar[ErrorReason]
 SPLIT_UNSPECIFIED: Split
@@ -118,7 +117,6 @@ ERROR_REASON_EMPTY_SPLIT: ErrorReason
 ERROR_REASON_ROTTEN_DATA: ErrorReason
 ERROR_REASON_SERVER_FULL: ErrorReason
 ERROR_REASON_DRAINING: ErrorReason
-ERROR_REASON_NO_PROGRESS: ErrorReason
 ERROR_REASON_INTERNAL: ErrorReason
 ERROR_REASON_UNAUTHENTICATED: ErrorReason
 

@@ -85,7 +85,8 @@ class BatchServiceServicer(object):
 
     def StreamBatches(self, request, context):
         """Streams one range of steps, chunk by chunk, in order: by step, then by first row. The stream ends after the last
-        chunk of the range.
+        chunk of the range; or with CANCELLED when its client takes too little of it while its room is needed. Each chunk says
+        where it stands, so the client asks again for those that did not come.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

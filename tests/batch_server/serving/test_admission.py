@@ -39,8 +39,8 @@ def test_the_stream_that_stalled_longest_makes_room() -> None:
     with (
         admission.stream(lambda: cancelled.append("first")) as first,
         admission.stream(lambda: cancelled.append("second")) as second,
-        first.sending(),
-        second.sending(),
+        first.sending(1),
+        second.sending(1),
         admission.stream(never),
     ):
         assert cancelled == ["first"]
@@ -51,9 +51,23 @@ def test_the_stream_that_stalled_longest_makes_room() -> None:
 def test_a_stream_that_sends_or_draws_is_not_stalled() -> None:
     admission = Admission(1, stalled_after_s=60)
     with admission.stream(never) as only:
-        with only.sending(), pytest.raises(ServerFull), admission.stream(never):
+        with only.sending(1), pytest.raises(ServerFull), admission.stream(never):
             pass
         assert not admission.cancel_stalled()
+
+
+@pytest.mark.parametrize(("message_bytes", "seconds", "stalled"), [(16 << 10, 9, True), (4 << 20, 9, False)])
+def test_a_client_that_trickles_loses_its_stream_and_one_on_a_slow_network_does_not(
+    message_bytes: int, seconds: float, stalled: bool
+) -> None:
+    now, cancelled = [0.0], []
+    admission = Admission(1, stalled_after_s=10, clock=lambda: now[0])
+    with admission.stream(lambda: cancelled.append("it")) as only:
+        for _ in range(2):
+            with only.sending(message_bytes):
+                now[0] += seconds
+        with only.sending(message_bytes):
+            assert admission.cancel_stalled() == bool(cancelled) == stalled
 
 
 def test_a_call_limit_gives_places_back_after_failures() -> None:
