@@ -54,10 +54,10 @@ class Stream:
             waited_s = self._waited[0] + self._clock() - begun
             self._waited = max(0.0, waited_s - size_bytes / _LEAST_BYTES_PER_S), None
 
-    def stalled_s(self) -> float:
+    def stalled_s(self, now: float) -> float:
         """For how long the client has kept its stream waiting, beyond what a slow network explains."""
         unpaid_s, since = self._waited
-        return unpaid_s if since is None else unpaid_s + self._clock() - since
+        return unpaid_s if since is None else unpaid_s + now - since
 
     def cancel(self) -> None:
         """Ends the call; its handler then leaves."""
@@ -156,11 +156,11 @@ class Admission:
             return len(self._streams)
 
     def _make_room(self) -> bool:
-        waited_s, slowest = max(
-            ((stream.stalled_s(), stream) for stream in self._streams), key=lambda each: each[0], default=(0.0, None)
-        )
-        if slowest is None or waited_s < self._stalled_after_s:
+        now = self._clock()
+        slowest = max(self._streams, key=lambda stream: stream.stalled_s(now), default=None)
+        if slowest is None or slowest.stalled_s(now) < self._stalled_after_s:
             return False
+        waited_s = slowest.stalled_s(now)
         _LOG.warning("ending a stream: it has waited %.0f s for its client, and its room is needed", waited_s)
         self._streams.discard(slowest)  # its thread leaves within milliseconds; the reserve covers it until then
         slowest.cancel()
