@@ -5,6 +5,7 @@ from pathlib import Path
 
 import inkstream
 from inkstream.command_line import EXIT_DONE
+from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
 from trainer.checkpoints import Checkpoints, SaveClock
 from trainer.curve import draw_curve
@@ -16,6 +17,7 @@ from trainer.interrupts import StopSignals
 from trainer.journal import Journal
 from trainer.logs import read_rows
 from trainer.models import build
+from trainer.monitoring import metrics_port
 from trainer.optimizers import make_optimizer, make_schedule
 from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
@@ -38,6 +40,7 @@ class FitRequest:
         out: Folder of the run.
         devices: See `trainer.devices`.
         resume: Whether a run in `out` goes on.
+        metrics: Where its figures are shown, None not at all.
     """
 
     servers: list[str]
@@ -48,6 +51,7 @@ class FitRequest:
     out: Path
     devices: str
     resume: bool
+    metrics: ListenAddress | None
 
 
 def fit(request: FitRequest) -> int:
@@ -62,7 +66,11 @@ def fit(request: FitRequest) -> int:
     parallel = Parallel(choose_devices(request.devices))
     parallel.check_batch_size(request.pipeline.batch_size)
 
-    with StopSignals() as stop, inkstream.connect(request.servers) as client:
+    with (
+        StopSignals() as stop,
+        metrics_port(request.metrics) as figures_shown,
+        inkstream.connect(request.servers) as client,
+    ):
         # What the servers make of the pipeline decides what the run is.
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
@@ -118,10 +126,11 @@ def fit(request: FitRequest) -> int:
 
         stop.defer()  # from here on a signal lets the step end that is under way
         stream = client.stream(run.pipeline, epochs=epochs, start=cursor)
+        figures_shown.begin({"dataset": run.pipeline.dataset, "model": run.model.name}, stream.stats)
         with (
             DeviceInput(stream, parallel, outputs, stopping=stop.asked) as batches,
             ProgressLine(total_steps, "steps", done=step) as progress,
-            Journal(folder, progress, step, parallel.steps_ahead) as journal,
+            Journal(folder, progress, step, parallel.steps_ahead, figures_shown.add_step) as journal,
         ):
             if step == (journal.epochs_ended + 1) * steps_per_epoch:
                 end_epoch()

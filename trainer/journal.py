@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -63,12 +63,20 @@ class Journal:
         progress: Where people are told.
         step: Steps done so far; logs that go further are cut back to it.
         steps_ahead: How many steps may be under way unrecorded, so that devices need not wait for the log.
+        recorded: Called with the row of each step that is done.
     """
 
-    def __init__(self, folder: RunFolder, progress: ProgressLine, step: int, steps_ahead: int):
+    def __init__(
+        self,
+        folder: RunFolder,
+        progress: ProgressLine,
+        step: int,
+        steps_ahead: int,
+        recorded: Callable[[Mapping[str, Any]], None] = lambda row: None,
+    ):
         self._folder = folder
         self._progress = progress
-        self._steps_ahead = steps_ahead
+        self._steps_ahead, self._recorded = steps_ahead, recorded
         self._steps, self._epochs = Table(folder.steps, STEP_COLUMNS), Table(folder.epochs, EPOCH_COLUMNS)
         self._steps.cut(step)
         self._epochs.cut(step)
@@ -150,6 +158,7 @@ class Journal:
         first_here = self._recorded_at == -math.inf
         self._recorded_at = now
         self._steps.append(**row)
+        self._recorded(row)
         self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
         words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
         self._progress.update(started.step, words)

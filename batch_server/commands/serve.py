@@ -1,11 +1,9 @@
 """`batch-server serve`: streams the datasets of a folder to trainers."""
 
 import argparse
-import ipaddress
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -22,7 +20,7 @@ from inkstream.command_line import (
     Subcommands,
     UsageError,
 )
-from inkstream.listening import parse_listen_address
+from inkstream.listening import is_loopback, parse_listen_address
 
 _LOG = logging.getLogger(__name__)
 
@@ -194,11 +192,9 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--data must be a folder, {options.data} is none: create it, or import into it first")
     if options.memory < _LEAST_MEMORY_MIB:
         raise UsageError(f"--memory must be at least {_LEAST_MEMORY_MIB} MiB, got {options.memory}")
-    host, colon, port = options.listen.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
-        raise UsageError(f"--listen must be HOST:PORT with a port from 0 to 65535, got {options.listen!r}")
+    listen = parse_listen_address("--listen", options.listen)
     guarded = options.tls_cert and (options.tls_client_ca or options.tokens)
-    if not guarded and not options.insecure and not _is_loopback(host):
+    if not guarded and not options.insecure and not is_loopback("--listen", listen):
         lacks = "authentication" if options.tls_cert else "encryption" if options.tokens else "TLS and authentication"
         raise UsageError(
             f"--listen {options.listen} reaches beyond this machine, without {lacks}: give --tls-cert and --tls-key, "
@@ -232,15 +228,6 @@ def _tokens(options: argparse.Namespace) -> TokenFile | None:
         return TokenFile(options.tokens) if options.tokens else None
     except (OSError, ValueError) as error:
         raise UsageError(f"--tokens: {error}") from None
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a host's every address is this machine's own."""
-    try:
-        found = socket.getaddrinfo(host.strip("[]"), None)
-    except OSError as error:
-        raise UsageError(f"--listen: the host {host!r} is unknown ({error})") from error
-    return all(ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback for *_, address in found)
 
 
 def _cores() -> int:

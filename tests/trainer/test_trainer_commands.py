@@ -1,25 +1,64 @@
 """The commands against a real server."""
 
 import csv
+import http.client
 import json
 import signal
+import socket
+import threading
+import urllib.request
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import inkstream
 from trainer.cli import main
 from trainer.progress import ProgressLine
 
 
+class MetricsWatch:
+    """Looks at a run's metrics while it trains, again and again; `seen` is the last it saw."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.seen = ""
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._ended.set()
+        self._thread.join(60)
+
+    def _look(self):
+        while not self._ended.is_set():
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=60) as answer:
+                    self.seen = answer.read().decode()
+            except (OSError, http.client.HTTPException):  # it does not listen yet, or no more
+                self._ended.wait(0.01)
+
+
 @pytest.fixture(scope="module")
-def trained(server, tmp_path_factory):
-    """A run on two of the three classes."""
+def watched(server, tmp_path_factory):
+    """A run on two of the three classes, and what its metrics said last."""
     out = tmp_path_factory.mktemp("trained") / "run"
     given = f"fit --server {server.address} --dataset scribbles --size 16 --batch-size 64 --epochs 1 --validation 0.2"
     classes = ["--classes", "power outlet", "cat"]
-    assert main([*given.split(), "--devices", "cpu:2", "--out", str(out), *classes]) == 0
-    return out
+    with MetricsWatch() as watch:
+        given += f" --devices cpu:2 --metrics {watch.address}"
+        assert main([*given.split(), "--out", str(out), *classes]) == 0
+    return out, watch.seen
+
+
+@pytest.fixture(scope="module")
+def trained(watched):
+    return watched[0]
 
 
 @pytest.fixture
@@ -52,6 +91,17 @@ def test_a_run_leaves_logs_checkpoints_and_a_curve(trained, client):
     assert len(steps) == resolved.steps_per_epoch
     assert sum(row["samples"] for row in steps) == resolved.samples
     assert all(row["data_wait_s"] >= 0 and row["seconds"] > 0 for row in steps)
+
+
+def test_fit_shows_its_figures_while_it_trains(server, watched):
+    _, seen = watched
+    figures = {sample.name: sample for family in text_string_to_metric_families(seen) for sample in family.samples}
+    assert figures["inkstream_trainer_info"].labels == {"dataset": "scribbles", "model": "cnn"}
+    # The steps are done before the validation, during which somebody looks.
+    assert figures["inkstream_trainer_steps_total"].value > 0
+    assert figures["inkstream_trainer_samples_total"].value > 0
+    assert figures["inkstream_trainer_server_rows_total"].labels == {"server": server.address}
+    assert figures["inkstream_trainer_server_rows_total"].value > 0
 
 
 def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, capsys):

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from inkstream.command_line import Subcommands, leaving_at_once
+from inkstream.listening import parse_listen_address
 from trainer.commands import arguments
 
 EXAMPLES = """\
@@ -25,6 +26,11 @@ def add(subcommands: Subcommands) -> None:
     arguments.add_server(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for the run")
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in RUN, if any")
+    parser.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="where to show figures for Prometheus, at /metrics; off unless given, port 0 picks a free one",
+    )
     arguments.add_model(parser)
     arguments.add_optimization(parser)
     arguments.add_cadence(parser)
@@ -37,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     pipeline = arguments.pipeline(options)
     model, optimization = arguments.model_settings(options), arguments.optimization(options)
     cadence = arguments.cadence(options)
+    metrics = parse_listen_address("--metrics", options.metrics) if options.metrics else None
     with leaving_at_once():
         from trainer.fit import FitRequest, fit  # JAX takes seconds to import, a mistake is told at once
 
@@ -50,5 +57,6 @@ def run(options: argparse.Namespace) -> int:
             out=options.out,
             devices=options.devices,
             resume=options.resume,
+            metrics=metrics,
         )
     )

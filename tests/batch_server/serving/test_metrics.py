@@ -289,14 +289,6 @@ def test_with_a_certificate_the_port_speaks_tls_alone(
         urllib.request.urlopen(f"https://{port.address}/", timeout=TIMEOUT_S)
 
 
-def test_the_command_says_where_the_port_is(sketches: Path, start_server: Callable[..., Any]) -> None:
-    server = start_server(sketches, "--metrics", "127.0.0.1:0")
-    line = server.process.stdout.readline()
-    assert line.startswith("metrics on 127.0.0.1:")
-    assert b"inkstream_server_threads" in get(line.removeprefix("metrics on ").strip(), "/metrics")
-    assert server.stop() == 0
-
-
 def outside_address() -> str:
     """An address of this machine that is not loopback."""
     psutil: Any = pytest.importorskip("psutil")

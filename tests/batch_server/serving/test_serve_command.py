@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,12 @@ def test_an_address_in_use_is_a_clear_failure(sketches: Path) -> None:
 
 
 def test_a_container_needs_no_arguments(sketches: Path, start_server: Callable[..., Any]) -> None:
-    server = start_server(
-        sketches, listen="0.0.0.0:0", env={"INKSTREAM_INSECURE": "true", "INKSTREAM_DRAIN_DELAY": "0"}
-    )
+    settings = {"INKSTREAM_INSECURE": "true", "INKSTREAM_DRAIN_DELAY": "0", "INKSTREAM_METRICS": "127.0.0.1:0"}
+    server = start_server(sketches, listen="0.0.0.0:0", env=settings)
     assert server.address.startswith("0.0.0.0:") and not server.address.endswith(":0")
+    metrics = server.process.stdout.readline().removeprefix("metrics on ").strip()
+    with urllib.request.urlopen(f"http://{metrics}/metrics", timeout=60) as answer:
+        assert b"inkstream_server_threads" in answer.read()
     assert server.stop(signal.SIGTERM) == 0
 
 
