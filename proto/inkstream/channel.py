@@ -163,10 +163,12 @@ class Server:
             self._retired = True
             idle = not self._open_calls
         if idle:
-            self.close()
+            self._channel.close()
 
     def close(self) -> None:
         """Closes the channel; calls under way fail."""
+        with self._lock:
+            self._retired = True
         self._channel.close()
 
     @contextmanager
@@ -183,7 +185,7 @@ class Server:
                 self._open_calls -= 1
                 last = self._retired and not self._open_calls
             if last:
-                self.close()
+                self._channel.close()
 
     def _unary(self, method: Any, request: Any, calls: OpenCalls, timeout_s: float) -> Any:
         try:
@@ -205,8 +207,8 @@ class Server:
             self.health.probe_failed(ServerUnavailable(f"{self.address}: {call.details()}"), now)
         elif code is grpc.StatusCode.OK and not _serves(call.result()):
             self.health.probe_failed(ServerDraining(f"{self.address}: it does not serve now"), now)
-        else:
-            self.health.probe_answered()
+        elif self.health.probe_answered():
+            logger.info("%s: it answers again", self.address)
 
     def _error(self, error: grpc.RpcError, calls: OpenCalls) -> Exception:
         return Closed() if calls.closed.is_set() else error_from_rpc(error, self.address)

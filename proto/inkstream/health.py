@@ -96,13 +96,15 @@ class Health:
                 self._unanswered_since = now
             return True
 
-    def probe_answered(self) -> None:
-        """It serves."""
+    def probe_answered(self) -> bool:
+        """It serves; returns whether it was passed over until now."""
         with self._lock:
+            passed_over = self.suspect or self.down_since is not None
             self._probing = False
             self._failures = 0
             self._unanswered_since = self.down_since = self.last_error = None
             self.suspect = False
+            return passed_over
 
     def probe_failed(self, error: InkstreamError, now: float) -> None:
         """It cannot be reached, or says that it does not serve."""

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from inkstream.attempts import WAKE_S, WHOLE_STREAM, Attempts
 from inkstream.channel import Closed, OpenCalls, Server
 from inkstream.descriptions import RendererInfo, TensorSpec
-from inkstream.errors import CorruptChunk, InkstreamError, RottenData, ServersDisagree
+from inkstream.errors import (
+    CorruptChunk,
+    EmptySplit,
+    InkstreamError,
+    InvalidPipeline,
+    InvalidRequest,
+    RottenData,
+    ServerMismatch,
+    ServersDisagree,
+)
 from inkstream.hedging import Lateness
 from inkstream.open_range import Copy, OpenRange
 from inkstream.plan import Cell, Piece, Plan
@@ -264,6 +273,8 @@ class RangeReader:
     def _failed(self, opened: OpenRange, server: Server, error: InkstreamError) -> None:
         """Takes note of an attempt that failed; raises the error if there is no sense in another one."""
         self._stats.failure(server.address)
+        if isinstance(error, InvalidPipeline | InvalidRequest | EmptySplit):
+            error = ServerMismatch(f"{server.address} refuses what another server has resolved: {error}")
         if isinstance(error, WHOLE_STREAM):
             if str(error) not in self._told:
                 logger.warning("%s; this server is left out", error)

@@ -280,6 +280,15 @@ def test_a_copy_of_the_data_that_is_missing_is_routed_around(connected: Any) -> 
     assert check_all(client.stream(PIPELINE), good).servers[other.address].chunks == 0
 
 
+def test_a_server_that_is_too_old_for_the_pipeline_is_routed_around(connected: Any) -> None:
+    client, (good, old) = connected()
+    client.resolve(PIPELINE)
+    old.always = lambda request, context: old.refuse(
+        context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "unknown field 99"
+    )
+    assert check_all(client.stream(PIPELINE), good).servers[old.address].chunks == 0
+
+
 # Rotten records.
 
 
