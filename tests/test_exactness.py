@@ -129,17 +129,16 @@ THREADS = ("1", "4")
 
 
 @pytest.fixture(scope="module")
-def servers(server: Any, server_process: Any, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def servers(server: Any, server_process: Any, data_dir: Path) -> Any:
     """Five servers by name, all of them different: in threads, and in the processor that they believe to run on."""
     emulate = os.uname().machine == "x86_64"
-    with ThreadPoolExecutor() as pool:  # the emulated ones compile the kernels anew, each into a cache of its own
+    with ThreadPoolExecutor() as pool:  # the first time, the emulated ones compile the kernels anew
         starting = {
             f"{threads} threads": pool.submit(server_process, data_dir, "--threads", threads)
             for threads in (THREADS if emulate else (*THREADS, "2", "3"))
         }
         for name, settings in EMULATED.items() if emulate else ():
-            cache = {"NUMBA_CACHE_DIR": str(tmp_path_factory.mktemp(f"numba-{name}"))}
-            starting[name] = pool.submit(server_process, data_dir, env=settings | cache)
+            starting[name] = pool.submit(server_process, data_dir, env=settings)
     try:
         yield {"all cores": server} | {name: other.result() for name, other in starting.items()}
     finally:
@@ -226,7 +225,7 @@ def test_a_corrupted_copy_is_routed_around(
     servers: dict[str, Any], undisturbed: str, data_dir: Path, tmp_path: Path, start_server: Any, part: str
 ) -> None:
     copy = bytearray((data_dir / "scribbles.lmdb").read_bytes())
-    for start, length in Dataset.open(data_dir / "scribbles.lmdb")._places[part]:
+    for start, length in Dataset.open(data_dir / "scribbles.lmdb").places[part]:
         copy[start + length // 2] ^= 1
     (tmp_path / "scribbles.lmdb").write_bytes(copy)
     corrupted = start_server(tmp_path)
