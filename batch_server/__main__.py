@@ -1,8 +1,17 @@
-"""`python -m batch_server` is the command `batch-server`."""
+"""The command `batch-server`, also as `python -m batch_server`."""
 
 import sys
 
-from batch_server.cli import main
+
+def main() -> int:
+    """Runs the command; returns its exit code. Ctrl-C ends it quietly even while libraries are loaded."""
+    try:
+        from batch_server.cli import main as run
+    except KeyboardInterrupt:
+        print("batch-server: interrupted", file=sys.stderr)
+        return 130
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

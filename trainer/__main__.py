@@ -1,8 +1,17 @@
-"""`python -m trainer` is the command `trainer`."""
+"""The command `trainer`, also as `python -m trainer`."""
 
 import sys
 
-from trainer.cli import main
+
+def main() -> int:
+    """Runs the command; returns its exit code. Ctrl-C ends it quietly even while libraries are loaded."""
+    try:
+        from trainer.cli import main as run
+    except KeyboardInterrupt:
+        print("trainer: interrupted", file=sys.stderr)
+        return 130
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

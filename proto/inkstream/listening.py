@@ -32,6 +32,8 @@ def parse_listen_address(option: str, text: str) -> ListenAddress:
     host, colon, port = text.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 1 << 16):
         raise UsageError(f"{option} must be HOST:PORT with a port from 0 to 65535, got {text!r}")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise UsageError(f"{option} needs brackets around an IPv6 address, as in [::1]:50051, got {text!r}")
     return ListenAddress(host.removeprefix("[").removesuffix("]"), int(port))
 
 

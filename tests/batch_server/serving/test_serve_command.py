@@ -28,6 +28,8 @@ LARGE = pb.Pipeline(dataset="sketches", batch_size=500, render=pb.Render(size=12
         (["--data", ".", "--listen", "localhost"], "must be HOST:PORT"),
         (["--data", ".", "--listen", "127.0.0.1:65536"], "port from 0 to 65535"),
         (["--data", ".", "--listen", ":50051"], "must be HOST:PORT"),
+        (["--data", ".", "--listen", "::1:0"], "brackets around an IPv6 address, as in [::1]:50051, got '::1:0'"),
+        (["--data", ".", "--listen", "::1"], "brackets around an IPv6 address"),
         (["--data", ".", "--listen", "no.such.host.invalid:1"], "is unknown"),
         (["--data", ".", "--metrics", "9090"], "--metrics must be HOST:PORT"),
         (["--data", ".", "--memory", "63"], "--memory must be at least 64 MiB, got 63"),
