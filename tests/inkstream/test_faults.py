@@ -281,7 +281,7 @@ def test_a_server_that_comes_back_as_another_is_refused(connected: Any, fake_ser
             changed.fingerprint = "f2"
         with pytest.raises(inkstream.ServerMismatch, match=server.address) as caught:
             list(stream)
-    assert ("version 4" if change == "renderer" else "digest") in str(caught.value)
+    assert ("version 4" if change == "renderer" else "fingerprint f2") in str(caught.value)
 
 
 # Errors of the server.

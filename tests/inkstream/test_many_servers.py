@@ -129,7 +129,7 @@ def doubled(connected: Any) -> tuple[inkstream.Client, Any, Any, threading.Event
 
 
 def test_two_answers_that_are_equal_are_one(doubled: Any) -> None:
-    client, fast, slow, _ = doubled
+    client, fast, _, _ = doubled
     stats = check_all(client.stream(PIPELINE), fast)
     assert (stats.hedges, stats.retries) == (1, 0) and stats.duplicate_chunks >= 1
     assert sum(each.rows for each in stats.servers.values()) == 1000 + stats.duplicate_chunks
