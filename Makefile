@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup demo test lint bench proto clean
+.PHONY: setup demo test chaos lint bench proto clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo [DATA=path]  import, serve, train, evaluate, predict; shows the result"
 	@echo "make test              every test"
+	@echo "make chaos             what takes longer: servers killed, frozen and overloaded under running trainers"
 	@echo "make lint              static checks"
 	@echo "make bench             benchmarks"
 	@echo "make proto             regenerate the contract's code"
@@ -30,6 +31,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+chaos: setup
+	$(BIN)/python -m tests.chaos
 
 lint: setup
 	$(BIN)/ruff check .
