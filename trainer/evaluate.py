@@ -13,6 +13,7 @@ from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
 from trainer.run import Run, output_classes, outputs_of_labels
+from trainer.service import Service
 from trainer.trained import load, pipeline_for
 
 
@@ -23,7 +24,7 @@ class EvaluateRequest:
     Args:
         run_folder: Of the run.
         checkpoint: `best`, `last` or a number.
-        servers: Addresses of batch servers.
+        service: The batch servers.
         dataset: Its name there.
         split: `train`, `validation` or `all`.
         classes: Only these; None means those that the run was restricted to.
@@ -33,7 +34,7 @@ class EvaluateRequest:
 
     run_folder: Path
     checkpoint: str
-    servers: list[str]
+    service: Service
     dataset: str
     split: str
     classes: list[str] | None
@@ -48,7 +49,7 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         UsageError: The dataset has a class that the model does not know.
         InkstreamError: The servers refuse or fail.
     """
-    with StopSignals(), inkstream.connect(request.servers) as client:
+    with StopSignals(), request.service.connect() as client:
         parallel = Parallel(choose_devices(request.devices))
         trained = load(request.run_folder, request.checkpoint, parallel)
         run = trained.run

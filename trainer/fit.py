@@ -23,6 +23,7 @@ from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
 from trainer.randomness import Position
 from trainer.run import Run, outputs_of_labels
+from trainer.service import Service
 from trainer.settings import Cadence, ModelSettings, Optimization
 from trainer.steps import TrainState, make_inference_step, make_train_step
 
@@ -32,7 +33,7 @@ class FitRequest:
     """What `trainer fit` was asked to do.
 
     Args:
-        servers: Addresses of batch servers.
+        service: The batch servers.
         pipeline: Of the training split, with remainder `pad`.
         model: Which model.
         optimization: How it is trained.
@@ -43,7 +44,7 @@ class FitRequest:
         metrics: Where its figures are shown, None not at all.
     """
 
-    servers: list[str]
+    service: Service
     pipeline: Pipeline
     model: ModelSettings
     optimization: Optimization
@@ -69,7 +70,7 @@ def fit(request: FitRequest) -> int:
     with (
         StopSignals() as stop,
         metrics_port(request.metrics) as figures_shown,
-        inkstream.connect(request.servers) as client,
+        request.service.connect() as client,
     ):
         # What the servers make of the pipeline decides what the run is.
         resolved = client.resolve(request.pipeline)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-import inkstream
 from inkstream.command_line import EXIT_DONE
 from trainer.devices import choose_devices
 from trainer.inference import infer
@@ -15,6 +14,7 @@ from trainer.parallel import Parallel
 from trainer.pictures import Guessed, draw_guesses
 from trainer.progress import ProgressLine
 from trainer.run import outputs_of_labels
+from trainer.service import Service
 from trainer.submission import Submission, words
 from trainer.trained import load, pipeline_for
 
@@ -28,7 +28,7 @@ class PredictRequest:
     Args:
         run_folder: Of the run.
         checkpoint: `best`, `last` or a number.
-        servers: Addresses of batch servers.
+        service: The batch servers.
         dataset: Its name there; it needs no labels.
         split: `train`, `validation` or `all`.
         batch_size: None means the run's.
@@ -39,7 +39,7 @@ class PredictRequest:
 
     run_folder: Path
     checkpoint: str
-    servers: list[str]
+    service: Service
     dataset: str
     split: str
     batch_size: int | None
@@ -54,7 +54,7 @@ def predict(request: PredictRequest) -> int:
     Raises:
         InkstreamError: The servers refuse or fail.
     """
-    with StopSignals() as stop, inkstream.connect(request.servers) as client:
+    with StopSignals() as stop, request.service.connect() as client:
         parallel = Parallel(choose_devices(request.devices))
         trained = load(request.run_folder, request.checkpoint, parallel)
         pipeline = pipeline_for(trained.run, request.dataset, request.split, request.batch_size, only=None)

@@ -9,6 +9,7 @@ with client.stream(pipeline, epochs=2) as stream:
 
 from inkstream.batch import Batch
 from inkstream.client import Client, connect
+from inkstream.credentials import TLS
 from inkstream.descriptions import DatasetInfo, RendererInfo, Resolved, SplitInfo, TensorSpec
 from inkstream.errors import (
     AccessDenied,
@@ -65,6 +66,7 @@ __all__ = [
     "SplitInfo",
     "Stream",
     "StreamStats",
+    "TLS",
     "TensorSpec",
     "UnknownDataset",
     "Violation",

@@ -11,6 +11,7 @@ from inkstream.attempts import ask_any
 from inkstream.budget import DEFAULT_BUDGET_BYTES
 from inkstream.channel import Closed, OpenCalls, Server
 from inkstream.compression import DEFAULT_COMPRESSION, compression_number
+from inkstream.credentials import TLS, Credentials, FilePath
 from inkstream.descriptions import DatasetInfo, Resolved, dataset_info, resolved
 from inkstream.errors import InvalidRequest
 from inkstream.messages import to_message
@@ -29,23 +30,31 @@ DEFAULT_TIMEOUT_S = 60.0
 
 
 def connect(
-    servers: str | Iterable[str], *, timeout_s: float = DEFAULT_TIMEOUT_S, resolver: Resolver = resolve_name
+    servers: str | Iterable[str],
+    *,
+    tls: TLS | None = None,
+    token_file: FilePath | None = None,
+    timeout_s: float = DEFAULT_TIMEOUT_S,
+    resolver: Resolver = resolve_name,
 ) -> "Client":
     """A client of one or several batch servers. It opens connections when they are needed.
 
     Args:
         servers: `HOST:PORT`, `dns:///NAME:PORT` (every server that the name resolves to), or a list of them.
+        tls: How client and servers know each other; None for connections without encryption.
+        token_file: A file with the bearer token that servers want, read again when it changes; None for none.
         timeout_s: For how long any call, and any range of a stream, is tried again without progress before its last
             error is raised.
         resolver: How names are looked up: takes the name and the port, returns the addresses, `HOST:PORT` each. Names
             are looked up again every 3 s while a stream is open; one that cannot be keeps its last addresses.
 
     Raises:
-        InvalidRequest: An address or the timeout makes no sense.
+        InvalidRequest: An address, the timeout or a file makes no sense.
     """
     if not (isinstance(timeout_s, int | float) and 0 < timeout_s < float("inf")):
         raise InvalidRequest(f"timeout_s must be a number of seconds above 0, got {timeout_s!r}")
-    return Client(ServerSet(AddressBook(parse_targets(servers), resolver), Server), timeout_s)
+    book, credentials = AddressBook(parse_targets(servers), resolver), Credentials(tls, token_file)
+    return Client(ServerSet(book, lambda endpoint: Server(endpoint, credentials)), timeout_s)
 
 
 class Client:

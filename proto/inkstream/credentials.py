@@ -57,7 +57,8 @@ class Credentials:
             if tls is not None:
                 self._tls = _channel_credentials(tls)
             if token_file is not None:
-                self._token = Reloaded([Path(token_file)], read_tokens)
+                # Looked at for each call: a server may refuse the old token as soon as the new one is here.
+                self._token = Reloaded([Path(token_file)], read_tokens, look_every_s=0)
         except (OSError, ValueError) as error:
             raise InvalidRequest(str(error)) from None
 

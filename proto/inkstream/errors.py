@@ -9,7 +9,7 @@ InkstreamError
 ├── ServersDisagree      (RuntimeError)     two servers send different rows for one position
 ├── RottenData           (RuntimeError)     a record of the dataset does not match its checksum
 ├── CorruptChunk         (RuntimeError)     what arrived does not match its checksum
-├── AccessDenied         (PermissionError)  credentials are missing or wrong
+├── AccessDenied         (PermissionError)  a token or certificate is missing or wrong
 ├── ServerUnavailable    (ConnectionError)  no server answers
 │   ├── ServerFull                          all its streams are taken; `.retry_after_s`
 │   └── ServerDraining                      it is stopping; `.retry_after_s`
@@ -76,7 +76,7 @@ class CorruptChunk(InkstreamError, RuntimeError):
 
 
 class AccessDenied(InkstreamError, PermissionError):
-    """Credentials are missing or wrong."""
+    """A token or a certificate is missing or wrong, the client's or the server's."""
 
 
 class ServerUnavailable(InkstreamError, ConnectionError):

@@ -64,8 +64,7 @@ def error_from_rpc(error: grpc.RpcError, server: str) -> InkstreamError:
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return _invalid(details.violations, message)
     if code is grpc.StatusCode.UNAVAILABLE:
-        kind = ServerDraining if details.reason == "ERROR_REASON_DRAINING" else ServerUnavailable
-        return kind(message, details.retry_after_s)
+        return _unavailable(text, details, message)
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return ServerFull(message, details.retry_after_s)
     if code is grpc.StatusCode.FAILED_PRECONDITION and details.reason == "ERROR_REASON_EMPTY_SPLIT":
@@ -87,6 +86,34 @@ _KINDS: dict[Any, type[InkstreamError]] = {
     # A server or proxy that drops a call it had accepted.
     grpc.StatusCode.CANCELLED: ServerUnavailable,
 }
+
+
+# What gRPC says when a handshake fails, and what to do. Asking again changes nothing: somebody has to.
+_HANDSHAKES = {
+    "CERTIFICATE_VERIFY_FAILED": "the server's certificate must be signed by an authority that this client knows, and "
+    "be valid today: give the authority's certificate (ca, --tls-ca), or renew the server's",
+    "Hostname Verification": "the server's certificate is not for the name in its address: use a name that it holds, "
+    "or give one (server_name, --tls-server-name)",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS: leave it out (ca, --tls-ca), or give the server a "
+    "certificate (batch-server serve --tls-cert)",
+}
+# A server that refuses a handshake just hangs up; but so does one that is being killed.
+_NOT_CONNECTED = "failed to connect"
+_HUNG_UP = ("Socket closed", "Connection reset")
+_HUNG_UP_REMEDY = (
+    "if the server uses TLS, give its authority's certificate (ca, --tls-ca); if it wants certificates of its clients, "
+    "give one that its authority has signed (cert and key, --tls-cert and --tls-key)"
+)
+
+
+def _unavailable(text: str, details: Details, message: str) -> InkstreamError:
+    for said, remedy in _HANDSHAKES.items():
+        if said in text:
+            return AccessDenied(f"{message}: {remedy}")
+    if text.startswith(_NOT_CONNECTED) and any(said in text for said in _HUNG_UP):
+        message += f": {_HUNG_UP_REMEDY}"
+    kind = ServerDraining if details.reason == "ERROR_REASON_DRAINING" else ServerUnavailable
+    return kind(message, details.retry_after_s)
 
 
 def _invalid(violations: tuple[Violation, ...], message: str) -> InkstreamError:

@@ -281,8 +281,8 @@ def test_names_are_looked_up_again_and_servers_come_and_go(monkeypatch: pytest.M
 def test_a_server_that_is_gone_finishes_what_it_does(fake_server: Any) -> None:
     fake = fake_server()
     server = Server(Endpoint(fake.address, "127.0.0.1"))
-    with server._in_use():
+    with server._connection.methods() as methods:
         server.retire()
-        assert server._check(b"", timeout=TIMEOUT_S)
+        assert methods.health_check(b"", timeout=TIMEOUT_S)
     with pytest.raises(ValueError, match="closed"):
-        server._check(b"", timeout=TIMEOUT_S)
+        methods.health_check(b"", timeout=TIMEOUT_S)

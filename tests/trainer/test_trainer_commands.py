@@ -199,7 +199,7 @@ def test_without_validation_the_last_checkpoint_is_the_best(server, tmp_path, ca
 
 def test_a_server_that_is_not_there_is_a_failure(tmp_path, capsys, monkeypatch):
     connect = inkstream.connect
-    monkeypatch.setattr(inkstream, "connect", lambda servers: connect(servers, timeout_s=0.5))
+    monkeypatch.setattr(inkstream, "connect", lambda servers, **options: connect(servers, timeout_s=0.5, **options))
     words = ["fit", "--server", "127.0.0.1:1", "--dataset", "d", "--out", str(tmp_path / "run"), "--devices", "cpu:2"]
     assert main(words) == 1
     assert "Traceback" not in capsys.readouterr().err

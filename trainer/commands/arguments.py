@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from inkstream import TLS
 from inkstream.command_line import UsageError
 from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
+from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, Cadence, ModelSettings, Optimization
 
 T = TypeVar("T")
@@ -19,10 +21,28 @@ DEVICES_HELP = (
 
 
 def add_server(parser: Options) -> None:
-    """`--server`, `--dataset` and `--devices`."""
+    """`--server`, `--dataset`, `--devices`, and how servers are known."""
     parser.add_argument("--server", nargs="+", required=True, metavar="ADDRESS", help="host:port of batch servers")
     parser.add_argument("--dataset", required=True, metavar="NAME", help="its name on the servers")
     parser.add_argument("--devices", default="all", help=DEVICES_HELP)
+    group = parser.add_argument_group(
+        "security", "Any --tls option turns on TLS. Files are read again when they change."
+    )
+    group.add_argument(
+        "--tls-ca", metavar="FILE", help="certificates of the servers' authorities; this machine's if not given"
+    )
+    group.add_argument("--tls-cert", metavar="FILE", help="this trainer's certificate, where servers ask for one")
+    group.add_argument("--tls-key", metavar="FILE", help="its private key")
+    group.add_argument(
+        "--tls-server-name", metavar="NAME", help="name in the servers' certificate; that of the address if not given"
+    )
+    group.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token, where servers want one")
+
+
+def service(options: argparse.Namespace) -> Service:
+    """The batch servers that `add_server` declared."""
+    tls = TLS(options.tls_ca, options.tls_cert, options.tls_key, options.tls_server_name)
+    return Service(options.server, tls if tls != TLS() else None, options.token_file)
 
 
 def add_run(parser: Options) -> None:

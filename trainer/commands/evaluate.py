@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         EvaluateRequest(
             run_folder=options.run_folder,
             checkpoint=options.checkpoint,
-            servers=options.server,
+            service=arguments.service(options),
             dataset=options.dataset,
             split=options.split,
             classes=options.classes,

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     return fit(
         FitRequest(
-            servers=options.server,
+            service=arguments.service(options),
             pipeline=pipeline,
             model=model,
             optimization=optimization,

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         PredictRequest(
             run_folder=options.run_folder,
             checkpoint=options.checkpoint,
-            servers=options.server,
+            service=arguments.service(options),
             dataset=options.dataset,
             split=options.split,
             batch_size=options.batch_size,

@@ -1,6 +1,7 @@
 """Whom a server answers: real processes with real certificates, plain generated stubs and raw sockets."""
 
 import datetime
+import os
 import secrets
 import signal
 import socket
@@ -349,6 +350,43 @@ def test_the_same_certificate_serves_pythons_own_servers(authority: Any) -> None
     assert certificate.ssl_context() is first
     authority.issue("127.0.0.1", file="own")
     assert certificate.ssl_context() is not first
+
+
+def test_what_a_client_sends_reaches_no_path(
+    guarded: str, authority: Any, connect: Any, sketches: Path, write_dataset: Any, tmp_path: Path
+) -> None:
+    hidden = tmp_path / "hidden"
+    fingerprint = write_dataset(hidden.with_suffix(".lmdb"), samples=5)
+    stub = batch_service_pb2_grpc.BatchServiceStub(connect(guarded, authority))
+    options = {"metadata": bearer(OLD), "timeout": TIMEOUT_S}
+    for name in (hidden, f"{hidden}.lmdb", os.path.relpath(hidden, sketches), "../" * 20 + str(hidden), "./sketches"):
+        pipeline = pb.Pipeline(dataset=str(name), batch_size=1)
+        range_ = pb.StreamBatchesRequest(pipeline=pipeline, digest=str(name), fingerprint=fingerprint, steps=1)
+        for call in (
+            lambda name=name: stub.GetDataset(pb.GetDatasetRequest(name=str(name)), **options),
+            lambda pipeline=pipeline: stub.ResolvePipeline(pb.ResolvePipelineRequest(pipeline=pipeline), **options),
+            lambda range_=range_: list(stub.StreamBatches(range_, **options)),
+        ):
+            assert refusal(call)[0] is grpc.StatusCode.NOT_FOUND
+
+
+TOO_MUCH = {
+    "batch_size": pb.Pipeline(batch_size=65_537),
+    "render.size": pb.Pipeline(batch_size=1, render=pb.Render(size=1281)),
+    "filter.classes": pb.Pipeline(batch_size=1, filter=pb.Filter(classes=map(str, range(10_001)))),
+    "filter.countries": pb.Pipeline(batch_size=1, filter=pb.Filter(countries=["US"] * 1_001)),
+}
+
+
+@pytest.mark.parametrize("field", TOO_MUCH)
+def test_sizes_have_limits(guarded: str, authority: Any, connect: Any, field: str) -> None:
+    stub = batch_service_pb2_grpc.BatchServiceStub(connect(guarded, authority))
+    pipeline = TOO_MUCH[field]
+    pipeline.dataset = "sketches"
+    request = pb.ResolvePipelineRequest(pipeline=pipeline)
+    code, said = refusal(lambda: stub.ResolvePipeline(request, metadata=bearer(OLD), timeout=TIMEOUT_S))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert field in said
 
 
 @pytest.fixture

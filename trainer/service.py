@@ -1,0 +1,29 @@
+"""The data service: where batches come from, and by what both sides know each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import inkstream
+
+
+@dataclass(frozen=True)
+class Service:
+    """Batch servers.
+
+    Args:
+        servers: Their addresses, as `inkstream.connect` takes them.
+        tls: None for connections without encryption.
+        token_file: Holds the bearer token; None for none.
+    """
+
+    servers: list[str]
+    tls: inkstream.TLS | None = None
+    token_file: Path | None = None
+
+    def connect(self) -> inkstream.Client:
+        """A client of the servers.
+
+        Raises:
+            InvalidRequest: An address or a file makes no sense.
+        """
+        return inkstream.connect(self.servers, tls=self.tls, token_file=self.token_file)
