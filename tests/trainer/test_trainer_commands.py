@@ -8,11 +8,13 @@ import socket
 import threading
 import urllib.request
 
+import cv2
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import inkstream
+from inkstream.pipeline_file import PipelineFile
 from trainer.cli import main
 from trainer.progress import ProgressLine
 
@@ -51,7 +53,7 @@ def watched(server, tmp_path_factory):
     given = f"fit --server {server.address} --dataset scribbles --size 16 --batch-size 64 --epochs 1 --validation 0.2"
     classes = ["--classes", "power outlet", "cat"]
     with MetricsWatch() as watch:
-        given += f" --devices cpu:2 --metrics {watch.address}"
+        given += f" --devices cpu:2 --metrics {watch.address} --rotate-deg 15 --stroke-dropout 0.2 --erase 0.5"
         assert main([*given.split(), "--out", str(out), *classes]) == 0
     return out, watch.seen
 
@@ -81,6 +83,7 @@ def test_a_run_leaves_logs_checkpoints_and_a_curve(trained, client):
             batch_size=64,
             validation=0.2,
             render=inkstream.Render(size=16),
+            augment=inkstream.Augment(rotate_deg=15, stroke_dropout=0.2, erase=inkstream.Erase(probability=0.5)),
             filter=inkstream.Filter(classes=("cat", "power outlet")),
             remainder="pad",
         )
@@ -102,6 +105,25 @@ def test_fit_shows_its_figures_while_it_trains(server, watched):
     assert figures["inkstream_trainer_samples_total"].value > 0
     assert figures["inkstream_trainer_server_rows_total"].labels == {"server": server.address}
     assert figures["inkstream_trainer_server_rows_total"].value > 0
+
+
+def test_a_batch_of_the_run_is_drawn_again_as_it_was_sent(trained, client, data_dir, run_batch_server, tmp_path):
+    """Pixel by pixel: `batch-server preview` needs only the dataset and the run's folder."""
+    saved, out, epoch, step = PipelineFile.load(trained / "pipeline.json"), tmp_path / "batch.png", 3, 7
+    with client.stream(saved.pipeline, epochs=epoch + 1, start=inkstream.Cursor(epoch, step)) as stream:
+        sent = next(iter(stream))
+    assert (sent.epoch, sent.step) == (epoch, step)
+    where = ["--pipeline", trained / "pipeline.json", "--epoch", str(epoch), "--step", str(step)]
+    run_batch_server("preview", data_dir / "scribbles.lmdb", "--out", out, *where)
+    sheet = cv2.imread(str(out))  # gray has no order of colours
+    corners = []
+    for picture in sent["image"]:
+        shown = cv2.cvtColor(picture.repeat(7, axis=0).repeat(7, axis=1), cv2.COLOR_GRAY2BGR)
+        match = cv2.matchTemplate(sheet, shown, cv2.TM_SQDIFF)
+        y, x = (int(at) for at in np.unravel_index(match.argmin(), match.shape))
+        assert np.array_equal(sheet[y : y + 112, x : x + 112], shown)
+        corners.append((y, x))
+    assert corners == sorted(set(corners)) and len(corners) == 64
 
 
 def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, capsys):
