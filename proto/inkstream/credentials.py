@@ -1,5 +1,6 @@
 """What a client shows to servers, and by what it knows them: certificates and tokens, from files that may change."""
 
+import logging
 import os
 import re
 import ssl
@@ -11,6 +12,8 @@ import grpc
 
 from inkstream.errors import InvalidRequest
 from inkstream.reloading import Contents, Reloaded
+
+_LOG = logging.getLogger(__name__)
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -61,6 +64,8 @@ class Credentials:
                 self._token = Reloaded([Path(token_file)], read_tokens, look_every_s=0)
         except (OSError, ValueError) as error:
             raise InvalidRequest(str(error)) from None
+        if token_file is not None and tls is None:
+            _LOG.warning("a token without TLS: who can read along on the network learns it; give ca (--tls-ca)")
 
     def for_channel(self) -> Any:
         """The `grpc.ChannelCredentials` of now, another object after a change of their files; None without TLS."""

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import runpy
 import secrets
 import signal
 import socket
@@ -34,6 +35,9 @@ from inkstream.v1 import batch_service_pb2_grpc
 TIMEOUT_S = 30
 REFUSED = grpc.StatusCode.UNAUTHENTICATED
 OLD, NEW = secrets.token_hex(32), secrets.token_hex(32)
+NOW = datetime.datetime.now(datetime.UTC)
+LAST_WEEK = {"not_before": NOW - datetime.timedelta(days=7), "not_after": NOW - datetime.timedelta(days=1)}
+PROBE = Path(__file__).parents[3] / "deploy" / "healthcheck.py"
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +190,24 @@ def test_health_needs_no_token_and_reflection_works_with_one(guarded: str, autho
     ]
 
 
+@pytest.mark.parametrize("server", ["guarded", "mutual"])
+def test_the_images_health_probe_knows_the_server_by_its_files(
+    server: str, authority: Any, stranger: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    port = request.getfixturevalue(server).rpartition(":")[2]
+
+    def probe(cert: Path, key: Path) -> None:
+        monkeypatch.setenv("INKSTREAM_LISTEN", f"0.0.0.0:{port}")
+        monkeypatch.setenv("INKSTREAM_TLS_CERT", str(cert))
+        monkeypatch.setenv("INKSTREAM_TLS_KEY", str(key))
+        runpy.run_path(str(PROBE), run_name="__main__")
+
+    probe(*authority.issue("batch-server", "*.example.org", file=server))
+    with pytest.raises(SystemExit, match="no TLS"):
+        probe(*stranger.issue("batch-server"))
+    authority.issue("127.0.0.1", file=server)
+
+
 def test_strangers_take_no_place_from_those_who_may_call(guarded: str, authority: Any, connect: Any) -> None:
     """A call that never sends its request keeps a thread waiting; these are many times the threads."""
     channel, stop = connect(guarded, authority), threading.Event()
@@ -247,12 +269,17 @@ def test_plaintext_gets_nothing(server: str, connect: Any, request: pytest.Fixtu
         assert got == b"" or (got[0] == 21 and len(got) <= 7)
 
 
-def test_a_client_does_not_take_a_wrong_certificate(
-    guarded: str, sketches: Path, authority: Any, stranger: Any, connect: Any
-) -> None:
+def test_a_client_does_not_take_a_wrong_certificate(guarded: str, authority: Any, stranger: Any, connect: Any) -> None:
     assert refusal(lambda: healthy(connect(guarded, stranger)))[0] is grpc.StatusCode.UNAVAILABLE
     elsewhere = guarded.replace("127.0.0.1", "localhost")  # which is no name of the certificate's
     assert refusal(lambda: healthy(connect(elsewhere, authority)))[0] is grpc.StatusCode.UNAVAILABLE
+    try:
+        authority.issue("127.0.0.1", file="guarded", **LAST_WEEK)
+        code, said = refusal(lambda: healthy(connect(guarded, authority)))
+        assert code is grpc.StatusCode.UNAVAILABLE and "expired" in said
+    finally:
+        authority.issue("127.0.0.1", file="guarded")
+    assert healthy(connect(guarded, authority))
 
 
 def test_a_client_with_a_certificate_is_let_in(mutual: str, authority: Any, connect: Any) -> None:
@@ -262,9 +289,7 @@ def test_a_client_with_a_certificate_is_let_in(mutual: str, authority: Any, conn
 
 
 def test_no_certificate_or_a_wrong_one_gets_nothing(mutual: str, authority: Any, stranger: Any, connect: Any) -> None:
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    expired = authority.issue("late", not_before=now - 3 * day, not_after=now - day)
+    expired = authority.issue("late", **LAST_WEEK)
     for client in (None, stranger.issue("trainer"), expired):
         assert refusal(lambda client=client: names(connect(mutual, authority, client)))[0] is (
             grpc.StatusCode.UNAVAILABLE
