@@ -86,7 +86,7 @@ def _demand(demand: DemandReport, threads: int) -> Iterator[Metric]:
     yield _gauge("demanding_streams", "Streams that said in the last 30 s what they could take.", demand.streams)
     text = "Rows per second that they could take from this server."
     yield _gauge("demand_rows_per_second", text, demand.rows_per_s)
-    text = "Servers like this one that its part of the demand needs; the sum over servers is the number needed."
+    text = "Servers like this one that its share of the demand needs; the sum over servers is the number needed."
     yield _gauge("needed", text, demand.threads / threads)
 
 

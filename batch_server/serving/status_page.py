@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from batch_server.rendering import RENDERER_VERSION
 from batch_server.serving.activity import StreamReport, WaitingFor
+from batch_server.serving.chunk_cache import CacheSnapshot
 from batch_server.serving.server import BatchServer
 from inkstream.errors import UnknownDataset
 
@@ -15,6 +16,8 @@ _PAGE = Template(resources.files(__package__).joinpath("status_page.html").read_
 _REFRESH_S = 5
 # A page of thousands of streams says nothing; the ones that asked last are shown.
 _MAX_STREAMS_SHOWN = 50
+# Both rates are estimates of the last half minute.
+_ENOUGH = 0.9
 
 
 class DatasetLine(NamedTuple):
@@ -37,7 +40,8 @@ class Status(NamedTuple):
         max_ranges: That can be answered at a time.
         memory_bytes: Of chunks.
         memory_limit_bytes: That they may take.
-        servers_needed: Like this one, for its part of the demand.
+        servers_needed: Like this one, for its share of the demand.
+        chunks: How many were asked for, and where they came from.
         datasets: By name.
         streams: The one that asked last first.
     """
@@ -50,6 +54,7 @@ class Status(NamedTuple):
     memory_bytes: int
     memory_limit_bytes: int
     servers_needed: float
+    chunks: CacheSnapshot
     datasets: list[DatasetLine]
     streams: list[StreamReport]
 
@@ -66,13 +71,20 @@ def status_of(server: BatchServer) -> Status:
         memory_bytes=server.budget.taken_bytes,
         memory_limit_bytes=server.budget.total_bytes,
         servers_needed=server.activity.demand().threads / server.threads,
+        chunks=server.chunks.snapshot(),
         datasets=list(_datasets(server, streams)),
         streams=streams,
     )
 
 
 def verdict(stream: StreamReport) -> str:
-    """Who waits for whom, in words."""
+    """Who waits for whom, in words.
+
+    A trainer that gets what it can take does not wait, though its ranges, asked for ahead, do.
+    """
+    demand = stream.whose.demand_rows_per_s
+    if demand and stream.rows_per_s >= _ENOUGH * demand:
+        return _VERDICTS[WaitingFor.CLIENT]
     return _VERDICTS[max(stream.waits, key=lambda what: stream.waits[what])]
 
 
@@ -109,10 +121,13 @@ def _datasets(server: BatchServer, streams: list[StreamReport]) -> Iterator[Data
 
 def _tiles(status: Status) -> Iterator[str]:
     rows_per_s = sum(stream.rows_per_s for stream in status.streams)
-    yield _tile("servers needed", f"{status.servers_needed:.2f}", "like this one, for its part of the demand")
+    yield _tile("servers needed", f"{status.servers_needed:.2f}", "like this one, for its share of the demand")
     yield _tile("rows per second", f"{rows_per_s:,.0f}", f"to {_count(len(status.streams), 'stream')}")
     yield _tile("threads at work", f"{status.busy_threads:.1f}", f"of {status.threads:,} that draw")
     yield _tile("open ranges", f"{status.open_ranges:,}", f"of {status.max_ranges:,} at a time")
+    asked = status.chunks.hits + status.chunks.awaited + status.chunks.misses
+    share = (asked - status.chunks.misses) / asked if asked else 0.0
+    yield _tile("from the cache", f"{share:.0%}", f"of {_count(asked, 'chunk')} since the start")
     yield _tile("memory", _mib(status.memory_bytes), f"of {_mib(status.memory_limit_bytes)} for chunks")
 
 
@@ -161,20 +176,21 @@ def _count(number: int, noun: str) -> str:
 
 
 def _mib(size_bytes: float) -> str:
-    return f"{size_bytes / 2**20:,.1f} MiB"
+    size_mib = size_bytes / 2**20
+    return f"{size_mib:,.0f} MiB" if size_mib >= 100 else f"{size_mib:.1f} MiB"
 
 
 _LEGEND = {
-    WaitingFor.CLIENT: "waits for the client, to ask or to take",
-    WaitingFor.DRAWING: "waits for drawing",
-    WaitingFor.MEMORY: "waits for memory",
-    WaitingFor.NOTHING: "is at work",
+    WaitingFor.CLIENT: "for the client, to ask or to take",
+    WaitingFor.DRAWING: "for drawing",
+    WaitingFor.MEMORY: "for memory",
+    WaitingFor.NOTHING: "for nothing",
 }
 _VERDICTS = {
     WaitingFor.CLIENT: "the server waits for the client",
     WaitingFor.DRAWING: "the client waits for drawing",
     WaitingFor.MEMORY: "the client waits for memory",
-    WaitingFor.NOTHING: "nobody waits",
+    WaitingFor.NOTHING: "the client waits for the server, which is at work",
 }
 _PICTURES = '<img src="contact-sheet.png" alt="nothing was sent yet">'
 _NO_PICTURES = (
