@@ -99,6 +99,7 @@ class Admission:
 
     Attributes:
         max_streams: Streams at a time.
+        ended_streams: How many lost their place.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Admission:
         self.max_streams, self._stalled_after_s, self._clock = max_streams, stalled_after_s, clock
         self._lock = threading.Lock()
         self._streams: set[Stream] = set()
+        self.ended_streams = 0
         self._draining = False
 
     @contextmanager
@@ -162,6 +164,7 @@ class Admission:
             return False
         waited_s = slowest.stalled_s(now)
         _LOG.warning("ending a stream: it has waited %.0f s for its client, and its room is needed", waited_s)
+        self.ended_streams += 1
         self._streams.discard(slowest)  # its thread leaves within milliseconds; the reserve covers it until then
         slowest.cancel()
         return True

@@ -17,6 +17,7 @@ from batch_server.serving.chunk_cache import CacheSnapshot
 from batch_server.serving.demand import DemandReport
 from batch_server.serving.server import BatchServer
 from inkstream.errors import UnknownDataset
+from inkstream.v1 import batch_service_pb2 as pb
 
 _PREFIX = "inkstream_server"
 _COUNTERS: tuple[tuple[str, str, str], ...] = (
@@ -29,6 +30,7 @@ _COUNTERS: tuple[tuple[str, str, str], ...] = (
     ("drawn_rows", "drawn_rows", "Rows drawn."),
     ("render_seconds", "render_s", "Seconds for which render threads were busy."),
 )
+_REASONS = [name.removeprefix("ERROR_REASON_") for name in pb.ErrorReason.keys()[1:]]  # without "unspecified"
 
 
 def registry_of(server: BatchServer) -> CollectorRegistry:
@@ -57,6 +59,8 @@ class ServerCollector(Collector):
         yield _gauge("threads", "Threads that draw.", server.threads)
         yield _gauge("streams", "Ranges being answered now.", server.admission.streams)
         yield _gauge("streams_limit", "Ranges that can be answered at a time.", server.admission.max_streams)
+        text = "Ranges ended because their clients stood still and their room was needed."
+        yield CounterMetricFamily(f"{_PREFIX}_ended_streams", text, server.admission.ended_streams)
         yield _gauge("memory_bytes", "Bytes of chunks being drawn or waiting to be sent.", server.budget.taken_bytes)
         yield _gauge("memory_limit_bytes", "Bytes that they may take at most.", server.budget.total_bytes)
         yield from _cache(server.chunks.snapshot())
@@ -64,8 +68,9 @@ class ServerCollector(Collector):
         yield _samples(server.catalog)
         yield from _counts(server.activity.datasets())
         failures = CounterMetricFamily(f"{_PREFIX}_failed_calls", "Calls that ended with an error.", labels=["reason"])
-        for reason, calls in sorted(server.activity.failures().items()):
-            failures.add_metric([reason], calls)
+        counted = server.activity.failures()
+        for reason in _REASONS:  # those too that never came up: a rate needs a beginning
+            failures.add_metric([reason], counted.get(reason, 0))
         yield failures
 
 
