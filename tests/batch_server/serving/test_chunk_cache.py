@@ -6,6 +6,7 @@ from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecu
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -107,6 +108,65 @@ def test_kept_chunks_make_room_for_those_that_are_drawn(pool: ThreadPoolExecutor
     large.made.result(WAIT_S)
 
 
+def test_a_chunk_that_nobody_wants_any_more_when_it_is_drawn_is_kept(pool: ThreadPoolExecutor) -> None:
+    begun, gate = threading.Event(), threading.Event()
+
+    def draw() -> list[bytes]:
+        begun.set()
+        assert gate.wait(WAIT_S)
+        return [b"chunk"]
+
+    cache = ChunkCache(pool, ByteBudget(16 * MIB), MIB)
+    chunk = held(cache.try_hold(job(0, draw)))
+    assert begun.wait(WAIT_S)
+    cache.release(chunk)
+    assert cache.budget.taken_bytes, "it is being drawn"
+    gate.set()
+    assert chunk.made.result(WAIT_S) == [b"chunk"]
+    assert cache.budget.taken_bytes == 0
+    assert cache.snapshot().kept_chunks == 1
+
+
+def test_the_chunk_that_was_used_longest_ago_goes_first(pool: ThreadPoolExecutor) -> None:
+    cache = ChunkCache(pool, ByteBudget(16 * MIB), keep_bytes=2 * (OVERHEAD_BYTES + 1000))
+
+    def use(step: int) -> None:
+        chunk = held(cache.try_hold(job(step)))
+        chunk.made.result(WAIT_S)
+        cache.release(chunk)
+
+    for step in (0, 1, 0, 2):  # 2 evicts 1, since 0 was used after it
+        use(step)
+    misses = cache.snapshot().misses
+    use(0)
+    assert cache.snapshot().misses == misses
+    use(1)
+    assert cache.snapshot().misses == misses + 1
+
+
+def test_streams_that_wait_for_bytes_for_one_chunk_share_it(pool: ThreadPoolExecutor) -> None:
+    drawn: list[int] = []
+    cache = ChunkCache(pool, ByteBudget(4 * MIB), MIB)
+    assert cache.budget.try_take(4 * MIB)
+    in_line = [threading.Event() for _ in range(3)]
+
+    def wait(waits: threading.Event) -> Chunk | None:
+        wanted = job(0, lambda: drawn.append(1) or [bytes(MIB)])  # type: ignore[func-returns-value]
+        return cache.hold(wanted, WAIT_S, lambda: waits.set() or False)  # type: ignore[func-returns-value]
+
+    with ThreadPoolExecutor(3) as streams:
+        waiting = [streams.submit(wait, waits) for waits in in_line]
+        assert all(waits.wait(WAIT_S) for waits in in_line)
+        cache.budget.give(4 * MIB)
+        chunks = [held(each.result(WAIT_S)) for each in waiting]
+    assert chunks[0].made.result(WAIT_S) == [bytes(MIB)]
+    assert chunks == [chunks[0]] * 3 and len(drawn) == 1
+    assert cache.budget.taken_bytes == MIB + OVERHEAD_BYTES
+    for chunk in chunks:
+        cache.release(chunk)
+    assert cache.budget.taken_bytes == 0
+
+
 class Thread(Executor):
     """A render thread whose steps the test takes itself, so that every order of events can happen."""
 
@@ -200,3 +260,4 @@ class Streams(RuleBasedStateMachine):
 
 
 TestStreams = Streams.TestCase
+TestStreams.settings = settings(max_examples=50, stateful_step_count=40)
