@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import inkstream
+from inkstream import health
 from inkstream.v1 import batch_service_pb2 as pb
 
 WAIT_S = 20
@@ -199,7 +200,8 @@ def test_what_arrives_corrupt_is_asked_for_again(connected: Any, breach: str) ->
 
 
 @pytest.mark.parametrize("breach", [breach for breach in BREACHES if breach != "each chunk twice"])
-def test_corruption_that_persists_is_named(connected: Any, breach: str) -> None:
+def test_corruption_that_persists_is_named(connected: Any, breach: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "BACKOFF_BASE_S", 0.001)  # how long it waits between is tested elsewhere
     client, (server,) = connected(samples=200)
     server.change_messages = BREACHES[breach]
     with client.stream(PIPELINE) as stream, pytest.raises(inkstream.CorruptChunk, match=server.address):

@@ -29,8 +29,9 @@ def test_most_strokes_of_real_drawings_equal_the_published_ones(quickdraw):
     published = dict(drawings_by_key_id(quickdraw / "simplified-ndjson"))
     raw = dict(drawings_by_key_id(quickdraw / "raw-ndjson"))
     both = published.keys() & raw.keys()
+    some = sorted(both)[::4]
     equal = strokes = near = points = 0
-    for key_id in both:
+    for key_id in some:
         ours = simplified(raw[key_id])
         assert len(ours) == len(published[key_id])
         for (x, y), (published_x, published_y) in zip(ours, published[key_id], strict=True):
