@@ -7,6 +7,7 @@ threads could share wrongly, and the map lives as long as an array over it does.
 dataset never changes, and a value in overflow pages never moves.
 """
 
+import mmap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from batch_server.store.errors import UnreadableDataset, UnwritableDataset
+from batch_server.store.lmdb_sizes import values_fit
 
 # py-lmdb refuses to open a file twice at a time within a process.
 _OPENING = threading.Lock()
@@ -59,6 +61,11 @@ def read_values(path: Path, keys: Sequence[bytes]) -> tuple[list[bytes], int]:
             if size < used:  # touching what is not there would kill the process (SIGBUS)
                 reason = f"is cut short: {size:,} of {used:,} bytes are there; copy it again, or import again"
                 raise UnreadableDataset(path, reason)
+            with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                if not values_fit(mapped, environment.stat()["psize"]):
+                    raise UnreadableDataset(
+                        path, "is damaged: it says more than it holds; copy it again, or import again"
+                    )
             with environment.begin() as transaction:
                 finished = transaction.get(_FINISHED)
                 if finished is None:

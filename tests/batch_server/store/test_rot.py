@@ -1,5 +1,6 @@
 """Damaged files: no wrong value ever comes out, nothing crashes, and the message says what is wrong."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,31 @@ def test_damage_between_the_values_is_found_or_harmless(
         except DatasetError:
             found += 1
     assert 0 < found < len(tried)
+
+
+@pytest.mark.parametrize("bit", range(32))
+def test_no_flipped_bit_in_the_size_of_a_value_kills_the_process(many_values: Path, bit: int) -> None:
+    """LMDB would read as much as it is told to, past the end of its map."""
+    data = bytearray(many_values.read_bytes())
+    big, key_bytes = (1).to_bytes(2, "little"), (5).to_bytes(2, "little")
+    keys = [match.start() for match in re.finditer(re.escape(big + key_bytes + b"index"), data)]
+    assert keys
+    for key in keys:
+        data[key - 4 + bit // 8] ^= 1 << bit % 8
+    (damaged := many_values.with_name("damaged.lmdb")).write_bytes(data)
+    with pytest.raises(UnreadableDataset):
+        Dataset.open(damaged)
+
+
+@pytest.fixture(scope="module")
+def many_values(some: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset whose index has pages of its own."""
+    path: Path = tmp_path_factory.mktemp("many") / "many.lmdb"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("batch_server.store.writer._LIST_VALUE_BYTES", 1)
+        some.write(path, rejects=[{"line": line} for line in range(200)])
+    assert len(list(Dataset.open(path).entries("rejects"))) == 200
+    return path
 
 
 @settings(deadline=None, max_examples=200)
