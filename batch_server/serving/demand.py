@@ -93,10 +93,13 @@ class DemandTable:
     def report(self) -> DemandReport:
         """The demand of the streams that have asked lately."""
         demands = [demand for _, demand in self._demands.items()]
+        by_pipeline: dict[str, float] = {}
+        for pipeline, rows_per_s in demands:
+            by_pipeline[pipeline] = by_pipeline.get(pipeline, 0.0) + rows_per_s
         return DemandReport(
             streams=len(demands),
-            rows_per_s=sum(demand.rows_per_s for demand in demands),
-            threads=sum(demand.rows_per_s * self.thread_s_per_row(demand.pipeline) for demand in demands),
+            rows_per_s=sum(by_pipeline.values()),
+            threads=sum(rows_per_s * self.thread_s_per_row(pipeline) for pipeline, rows_per_s in by_pipeline.items()),
         )
 
     def thread_s_per_row(self, pipeline: str) -> float:

@@ -11,10 +11,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from batch_server.rendering import RENDERER_VERSION
-from batch_server.serving.activity import DatasetCounts
 from batch_server.serving.catalog import Catalog
 from batch_server.serving.chunk_cache import CacheSnapshot
 from batch_server.serving.demand import DemandReport
+from batch_server.serving.figures import DatasetCounts
 from batch_server.serving.server import BatchServer
 from inkstream.errors import UnknownDataset
 from inkstream.v1 import batch_service_pb2 as pb

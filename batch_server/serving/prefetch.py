@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 
-from batch_server.serving.activity import WaitingFor
 from batch_server.serving.chunk_cache import Chunk, ChunkCache, Job
+from batch_server.serving.figures import WaitingFor
 from inkstream.errors import ServerFull
 
 # What one stream may have ahead: about seven of the largest usual chunks being drawn, or sixty that are finished.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.contact_sheet import Card, contact_sheet, png
 from batch_server.preview import cards
-from batch_server.serving.activity import SentRows
 from batch_server.serving.catalog import Catalog
+from batch_server.serving.figures import SentRows
 from inkstream.chunking import Span
 from inkstream.errors import InkstreamError
 

@@ -10,12 +10,13 @@ import grpc
 
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.rendering import RENDERER_VERSION
-from batch_server.serving.activity import Activity, RangeMeter, RangeOf, SentRows, WaitingFor
+from batch_server.serving.activity import Activity, RangeMeter
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, Served
 from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, failures_as_statuses
+from batch_server.serving.figures import RangeOf, SentRows, WaitingFor
 from batch_server.serving.prefetch import Prefetch
 from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
 from batch_server.store.errors import RottenColumn

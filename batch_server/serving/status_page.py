@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from importlib import resources
 from string import Template
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from batch_server.rendering import RENDERER_VERSION
-from batch_server.serving.activity import StreamReport, WaitingFor
 from batch_server.serving.chunk_cache import CacheSnapshot
+from batch_server.serving.figures import StreamReport, WaitingFor
 from batch_server.serving.server import BatchServer
 from inkstream.errors import UnknownDataset
 
@@ -141,7 +142,7 @@ def _dataset_row(line: DatasetLine) -> str:
 
 def _stream_row(stream: StreamReport, shows_all: bool) -> str:
     whose = stream.whose
-    client = html.escape(whose.peer) if shows_all else "<em>hidden</em>"
+    client = html.escape(unquote(whose.peer)) if shows_all else "<em>hidden</em>"
     stream_id = f"{whose.stream_id:016x}" if whose.stream_id else "no id"
     part = f", part {whose.shard[0] + 1:,} of {whose.shard[1]:,}" if whose.shard[1] > 1 else ""
     demand = f"{whose.demand_rows_per_s:,.0f}" if whose.demand_rows_per_s else "unknown"

@@ -4,8 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from batch_server.serving.activity import RangeOf, StreamReport, WaitingFor
 from batch_server.serving.chunk_cache import CacheSnapshot
+from batch_server.serving.figures import RangeOf, StreamReport, WaitingFor
 from batch_server.serving.status_page import DatasetLine, Status, status_page, verdict
 
 NASTY = "<b onload='x'>&\"{x}$y"
