@@ -1,3 +1,5 @@
+import re
+import shlex
 from collections import Counter
 from pathlib import Path
 
@@ -155,6 +157,19 @@ def test_the_command_draws_the_batch_of_a_run(path: Path, tmp_path: Path) -> Non
     maker = BatchMaker(Dataset.open(path), pipeline(render=render, augment=Augment(rotate_deg=30)))
     for picture in maker.chunk(5, 2, Span(0, 16)).image[:3]:
         assert np.array_equal(sheet[place(sheet, picture)], picture)
+
+
+def test_the_examples_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "run"):
+        (tmp_path / folder).mkdir()
+    saved(write(tmp_path / "data" / "doodles.lmdb"), tmp_path / "run", pipeline=pipeline(batch_size=4))
+    page = Path(__file__).parents[2] / "docs" / "serving.md"
+    examples = re.findall(r"^batch-server (preview .*)$", page.read_text(), re.MULTILINE)
+    assert len(examples) == 2
+    for example in examples:
+        assert main(shlex.split(example)) == 0
+    assert {path.name for path in tmp_path.glob("*.png")} == {"grid.png", "batch.png"}
 
 
 @pytest.mark.parametrize(
