@@ -53,6 +53,10 @@ class Credentials:
     """
 
     def __init__(self, tls: TLS | None = None, token_file: FilePath | None = None):
+        if not isinstance(tls, TLS | None):
+            raise InvalidRequest(f"tls must be an inkstream.TLS, as in inkstream.TLS(ca='ca.pem'), got {tls!r}")
+        if not isinstance(token_file, str | os.PathLike | None):
+            raise InvalidRequest(f"token_file must be the path of a file, got a {type(token_file).__name__}")
         self.server_name = tls.server_name if tls else None
         self._tls: Reloaded[Any] | None = None
         self._token: Reloaded[tuple[str, ...]] | None = None
@@ -69,7 +73,7 @@ class Credentials:
 
     def for_channel(self) -> Any:
         """The `grpc.ChannelCredentials` of now, another object after a change of their files; None without TLS."""
-        return self._tls and self._tls.current()
+        return self._tls.current() if self._tls else None
 
     def for_call(self) -> tuple[tuple[str, str], ...]:
         """The metadata of a call that begins now."""

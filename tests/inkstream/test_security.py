@@ -214,6 +214,8 @@ def test_files_that_make_no_sense_are_refused_when_connecting(known: Known, stra
         ({"tls": replace(known.tls, ca=missing)}, "No such file"),
         ({"token_file": missing}, "No such file"),
         ({"token_file": tmp_path / "short"}, "line 1: a token must be"),
+        ({"tls": "ca.pem"}, "must be an inkstream.TLS"),
+        ({"token_file": b"secret"}, "must be the path of a file, got a bytes"),
     ):
         with pytest.raises(inkstream.InvalidRequest, match=said) as refused:
             inkstream.connect("127.0.0.1:1", **options)
