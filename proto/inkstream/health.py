@@ -126,5 +126,13 @@ class Health:
         self._probe_at = max(self._probe_at, now + pause_s)
 
     def _pause_s(self, error: InkstreamError) -> float:
+        """As long as the server asked for, and a random time on top.
+
+        That grows with failures in a row, except where the server is full and says for how long: it is well, and who
+        has found no place so far must not be the one that asks ever more seldom.
+        """
+        asked_s = float(getattr(error, "retry_after_s", 0.0))
         longest_s = min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(self._failures, 16))
-        return float(getattr(error, "retry_after_s", 0.0)) + self._uniform(0.0, longest_s)
+        if isinstance(error, ServerFull) and asked_s:
+            longest_s = asked_s
+        return asked_s + self._uniform(0.0, longest_s)

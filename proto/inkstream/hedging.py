@@ -17,6 +17,9 @@ _Server = TypeVar("_Server", bound=Hashable)
 LEAST_LATE_S = 1.0
 LATE_FACTOR = 3.0
 _RECENT = 64
+# A server is probed when a range has taken this part of the time after which it is late. The rest of that time is what
+# a living but busy server has for its answer.
+_PROBE_AFTER = 0.25
 # Hedges, of all ranges.
 HEDGE_SHARE = 0.1
 
@@ -89,18 +92,18 @@ class Verdict(Generic[_Server]):
 def judge(copies: Sequence[CopyState[_Server]], late_after_s: float) -> Verdict[_Server]:
     """Looks at all copies that are being read.
 
-    A server is probed when a range has taken half the time after which it is late. So by the time it is late, it is
-    known whether the server lives, and a frozen one costs no more than that time.
+    By the time a range is late it is known whether its server lives, so a frozen one costs no more than that time.
 
     Args:
         copies: All of them.
         late_after_s: From `Lateness`.
     """
-    patience_s = late_after_s / 2
+    probe_after_s = _PROBE_AFTER * late_after_s
+    patience_s = late_after_s - probe_after_s
     late = [index for index, copy in enumerate(copies) if copy.age_s >= late_after_s]
     silent = {copies[index].server for index in late if copies[index].unanswered_s >= patience_s}
     return Verdict(
-        probe={copy.server for copy in copies if copy.age_s >= patience_s},
+        probe={copy.server for copy in copies if copy.age_s >= probe_after_s},
         doubt=silent | {copies[index].server for index in late if not copies[index].was_late},
         late=late,
         hedge=[index for index in late if not copies[index].hedged and copies[index].server not in silent],

@@ -218,8 +218,10 @@ def test_rests_grow_with_failures_in_a_row_and_are_bounded() -> None:
 
 def test_a_rest_is_at_least_what_the_server_asked_for() -> None:
     health = Health()
-    health.failed(ServerFull("full", retry_after_s=5), 100)
-    assert not health.usable(104.9) and health.usable(105 + BACKOFF_CAP_S)
+    for _ in range(20):  # who finds no place does not ask ever more seldom
+        now = health.ready_at
+        health.failed(ServerFull("full", retry_after_s=5), now)
+        assert not health.usable(now + 4.9) and health.usable(now + 10)
     health = Health()
     health.failed(ServerDraining("stopping", retry_after_s=5), 100)
     assert not health.begin_probe(104.9) and health.begin_probe(105 + BACKOFF_CAP_S)
