@@ -64,4 +64,11 @@ class Reloaded(Generic[_T]):
                 _LOG.warning("%s; going on with what was read before", error)
 
     def _read(self) -> Contents:
-        return {path: path.read_bytes() for path in self._paths}
+        return {path: _bytes_of(path) for path in self._paths}
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise OSError(f"cannot read {path}: {error.strerror}") from None
