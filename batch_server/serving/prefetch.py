@@ -19,9 +19,10 @@ from inkstream.errors import ServerFull
 
 # What one stream may have ahead: about seven of the largest usual chunks being drawn, or sixty that are finished.
 STREAM_BYTES = 64 << 20
-# How often a stream that waits for room asks that a stalled one be ended, and after how long it gives up.
+# How often a stream that waits for room asks that a stalled one be ended, and after how long it gives up: before the
+# client's patience with a call ends (15 s), which would then not know that it should ask another server.
 _ASK_S = 1.0
-_GIVE_UP_S = 30.0
+_GIVE_UP_S = 10.0
 
 
 class Prefetch:
