@@ -210,7 +210,7 @@ def _table(consumers: list[Consumer]) -> None:
 
 def _judge(verdict: Verdict, name: str, epochs: list[Epoch], code: int, undisturbed: list[str]) -> None:
     verdict.check(code == 0, f"{name} ended without an error", f"exit code {code}")
-    verdict.check(len(epochs) > EPOCHS and len(epochs) % EPOCHS == 0, f"{name} finished whole rounds", len(epochs))
+    verdict.check(len(epochs) >= EPOCHS and len(epochs) % EPOCHS == 0, f"{name} finished whole rounds", len(epochs))
     wrong = [(epoch.round, epoch.epoch) for epoch in epochs if epoch.digest != undisturbed[epoch.epoch]]
     verdict.check(not wrong, f"{name} got the undisturbed digest in every epoch", wrong or "equal")
     uneven = [epoch.rows for epoch in epochs if not epoch.rows == epoch.distinct == SAMPLES]
