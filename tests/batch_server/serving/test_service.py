@@ -183,6 +183,22 @@ def test_rows_do_not_depend_on_threads_restarts_shards_or_where_a_range_begins(
         assert np.array_equal(np.concatenate(rows), np.concatenate(images))
 
 
+@pytest.mark.parametrize("remainder", [pb.REMAINDER_PAD, pb.REMAINDER_DROP])
+def test_shards_that_do_not_divide_an_equal_batch_are_refused_with_both_numbers(
+    serve: Callable[..., Any], call: Callable[..., Any], remainder: int
+) -> None:
+    caller = call(serve().address)
+    asked = pipeline(batch_size=60, remainder=remainder)
+    for count in (1, 4, 60):
+        shards = [caller.request(asked, steps=1, shard=pb.Shard(index=index, count=count)) for index in range(count)]
+        assert sum(chunk.rows for shard in shards for chunk in caller.chunks(shard)) == 60
+    error = failure(lambda: caller.chunks(caller.request(asked, shard=pb.Shard(index=0, count=7))))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    (violation,) = details_of(error)[1].field_violations
+    assert violation.field == "shard.count" and "batch_size 60" in violation.description
+    assert "got 7" in violation.description
+
+
 def test_a_shard_without_rows_gets_an_empty_answer(serve: Callable[..., Any], call: Callable[..., Any]) -> None:
     caller = call(serve().address)
     asked = pipeline(batch_size=499)  # the second batch has one row
