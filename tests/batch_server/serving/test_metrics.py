@@ -139,6 +139,21 @@ def test_demand_becomes_servers_needed(
     assert of(figures, "needed") == pytest.approx(expected, rel=0.5)
 
 
+def test_a_trainer_of_ours_says_what_it_could_take(serve: Callable[..., Any], watch: Callable[..., HttpPort]) -> None:
+    server = serve()
+    port = watch(server)
+    pipeline = inkstream.Pipeline(dataset="sketches", batch_size=60, render=inkstream.Render(size=32))
+    with inkstream.connect(server.address) as client, client.stream(pipeline, epochs=12) as stream:
+        for _ in stream:
+            done = time.monotonic() + 0.002
+            while time.monotonic() < done:  # at work for 2 ms, so it could take at most 30,000 rows per second
+                pass
+    figures = scrape(port)
+    assert of(figures, "demanding_streams") == 1
+    assert 0 < of(figures, "demand_rows_per_second") <= 30_000
+    assert of(figures, "needed") > 0
+
+
 def test_what_a_client_writes_never_becomes_a_label(
     serve: Callable[..., Any], call: Callable[..., Any], watch: Callable[..., HttpPort], sketches: Path
 ) -> None:
