@@ -27,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 # One more connection is closed at once.
 MAX_REQUESTS = 8
 # A connection is cut after so long, whatever it does.
-DEADLINE_S = 15.0
+DEADLINE_S = 10.0
 # A request line with its headers; a larger one gets no answer.
 MAX_HEAD_BYTES = 16 << 10
 
