@@ -20,18 +20,22 @@ class TokenRequired(grpc.ServerInterceptor):
 
     Args:
         tokens: The valid ones.
+        failed: Told the reason of each refusal.
     """
 
-    def __init__(self, tokens: TokenFile):
+    def __init__(self, tokens: TokenFile, failed: Callable[[str], None]):
         self._tokens = tokens
         # A thread of its own: a full server refuses at once too, and strangers take none from those who may call.
         pool = ThreadPoolExecutor(1, thread_name_prefix="refuse")
         self._missing = _refusal(
             "this server wants a bearer token, and the call has none: name a file with one (token_file, --token-file)",
             pool,
+            failed,
         )
         self._wrong = _refusal(
-            "the bearer token is none of those that this server accepts: bring the client's token file up to date", pool
+            "the bearer token is none of those that this server accepts: bring the client's token file up to date",
+            pool,
+            failed,
         )
 
     def intercept_service(self, continuation: Callable[[Any], Any], handler_call_details: Any) -> Any:
@@ -47,11 +51,11 @@ class TokenRequired(grpc.ServerInterceptor):
         return self._wrong
 
 
-def _refusal(message: str, pool: ThreadPoolExecutor) -> Any:
+def _refusal(message: str, pool: ThreadPoolExecutor, failed: Callable[[str], None]) -> Any:
     """A handler that ends a call at once; one of streams does not wait for a request, which may never come."""
 
     def refuse(requests: Iterator[bytes], context: Any) -> bytes:
-        with failures_as_statuses(context):
+        with failures_as_statuses(context, failed):
             raise AccessDenied(message)
 
     refuse.experimental_thread_pool = pool  # type: ignore[attr-defined]

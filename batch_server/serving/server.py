@@ -132,7 +132,10 @@ class BatchServer:
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + MAX_WAITING + _SPARE_THREADS
         self._server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="call"),
-            interceptors=[Arrivals(), *([TokenRequired(settings.tokens)] if settings.tokens else [])],
+            interceptors=[
+                Arrivals(),
+                *([TokenRequired(settings.tokens, self.activity.failed)] if settings.tokens else []),
+            ],
             options=_OPTIONS,
         )
         self._server.add_generic_rpc_handlers((service.handlers(),))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import grpc
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -165,9 +166,23 @@ def test_what_a_client_writes_never_becomes_a_label(
     refused = caller.request(steps=1, digest="no such digest")
     with pytest.raises(Exception, match="no such digest"):
         caller.chunks(refused)
+    with pytest.raises(Exception, match="no such digest"):
+        caller.chunks(refused)
     figures = scrape(port)
     assert {value for _, labels in figures for name, value in labels if name == "dataset"} == {"sketches"}
-    assert of(figures, "failed_calls_total", reason="DIGEST_MISMATCH") == 1
+    assert of(figures, "failed_calls_total", reason="DIGEST_MISMATCH") == 2
+    assert of(figures, "failed_calls_total", reason="SERVER_FULL") == 0
+
+
+def test_calls_without_a_token_are_counted(
+    serve: Callable[..., Any], call: Callable[..., Any], watch: Callable[..., HttpPort], tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text(f"{TOKEN}\n")
+    server = serve(tokens=TokenFile(tmp_path / "tokens"))
+    port = watch(server)
+    with pytest.raises(grpc.RpcError, match="wants a bearer token"):
+        call(server.address).resolve(pb.Pipeline(dataset="sketches", batch_size=10))
+    assert of(scrape(port), "failed_calls_total", reason="UNAUTHENTICATED") == 1
 
 
 def test_odd_names_of_files_are_escaped(
