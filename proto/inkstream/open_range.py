@@ -8,13 +8,27 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from inkstream.attempts import Attempts
 from inkstream.channel import OpenCalls, Server
 from inkstream.errors import InkstreamError
 from inkstream.plan import Cell, Piece
 from inkstream.wire import WireChunk
+
+
+class Arrival(NamedTuple):
+    """How a piece came.
+
+    Attributes:
+        checksum: Of its rows.
+        address: Who sent it.
+        blank: Whether some of its rows are blank, so that another server's may differ.
+    """
+
+    checksum: int
+    address: str
+    blank: bool
 
 
 @dataclass(eq=False)
@@ -56,7 +70,7 @@ class OpenRange:
         self._settled = threading.Condition(self.lock)
         self.pieces = pieces
         self._claimed: set[Piece] = set()
-        self._arrived: dict[Piece, tuple[int, str]] = {}  # checksum, and who sent it
+        self._arrived: dict[Piece, Arrival] = {}
         self._copies: list[Copy] = []
         self._ended = False
 
@@ -105,7 +119,7 @@ class OpenRange:
         self.failure = error
         self.end()
 
-    def settle(self, piece: Piece, chunk: WireChunk, address: str, place: Callable[[], Any]) -> tuple[int, str] | None:
+    def settle(self, piece: Piece, chunk: WireChunk, address: str, place: Callable[[], Any]) -> Arrival | None:
         """Puts a piece in its place unless another copy has brought it.
 
         Args:
@@ -115,7 +129,7 @@ class OpenRange:
             place: Puts it there; raises CorruptChunk if it is not what was sent.
 
         Returns:
-            None if it was put there, else the checksum and the sender of the one that is there.
+            None if it was put there, else how the one came that is there.
         """
         with self._settled:
             # While another copy decodes it; that takes milliseconds.
@@ -126,7 +140,7 @@ class OpenRange:
         try:
             place()
             with self.lock:
-                self._arrived[piece] = chunk.checksum, address
+                self._arrived[piece] = Arrival(chunk.checksum, address, bool(chunk.blanks))
         finally:
             with self._settled:
                 self._claimed.discard(piece)

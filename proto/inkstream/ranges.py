@@ -259,14 +259,13 @@ class RangeReader:
             if chunk.blanks:
                 self._note_blanks(chunk)
             return
-        checksum, address = there
-        if chunk.checksum != checksum:
+        if chunk.checksum != there.checksum and not (chunk.blanks or there.blank):
             self._check(opened.cell, piece, chunk)
+            where = f"rows {piece.rows.start} to {piece.rows.stop} of epoch {chunk.epoch}, step {chunk.step}"
             raise ServersDisagree(
-                f"{address} and {server.address} send different rows {piece.rows.start} to {piece.rows.stop} of epoch "
-                f"{chunk.epoch}, step {chunk.step}, each with a right checksum, {checksum:016x} and "
-                f"{chunk.checksum:016x}: compare their versions of Inkstream, and verify their data with "
-                "`batch-server inspect --verify`"
+                f"{there.address} and {server.address} send different {where}, each with a right checksum, "
+                f"{there.checksum:016x} and {chunk.checksum:016x}: compare their versions of Inkstream, and verify "
+                "their data with `batch-server inspect --verify`"
             )
         self._stats.duplicate()
 

@@ -8,7 +8,7 @@ import pytest
 
 from inkstream.chunking import Span
 from inkstream.errors import CorruptChunk
-from inkstream.open_range import OpenRange
+from inkstream.open_range import Arrival, OpenRange
 from inkstream.plan import Cell, Piece
 from inkstream.wire import WireChunk
 
@@ -25,13 +25,13 @@ def opened() -> OpenRange:
 
 @pytest.mark.parametrize("corrupt", ["first", "second"])
 @pytest.mark.parametrize("hedged_at", [0, 5, 11])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_every_piece_is_placed_once(seed: int, hedged_at: int, corrupt: str) -> None:
     """One thread reads from the first piece on, another one from a later one; one of them fails at some."""
     reading = opened()
     yields = random.Random(seed).choices([False, True], k=len(PIECES))
     placed: Counter[int] = Counter()
-    compared: list[tuple[int, tuple[int, str]]] = []
+    compared: list[tuple[int, Arrival]] = []
     hedge_begins = threading.Event()
 
     def read(name: str, first: int, fails_at: int | None) -> None:
@@ -64,4 +64,4 @@ def test_every_piece_is_placed_once(seed: int, hedged_at: int, corrupt: str) -> 
     assert reading.whole and reading.missing() == []
     assert placed == Counter(range(12))
     assert sorted(step for step, _ in compared) == list(range(hedged_at, 12))
-    assert all(checksum == 100 + step and sender in ("first", "second") for step, (checksum, sender) in compared)
+    assert all(there.checksum == 100 + step and there.address in ("first", "second") for step, there in compared)
