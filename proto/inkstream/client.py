@@ -46,7 +46,7 @@ def connect(
         timeout_s: For how long any call, and any range of a stream, is tried again without progress before its last
             error is raised.
         resolver: How names are looked up: takes the name and the port, returns the addresses, `HOST:PORT` each. Names
-            are looked up again every 3 s while a stream is open; one that cannot be keeps its last addresses.
+            are looked up again every 2 s while a stream is open; one that cannot be keeps its last addresses.
 
     Raises:
         InvalidRequest: An address, the timeout or a file makes no sense.

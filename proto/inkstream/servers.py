@@ -18,7 +18,7 @@ from inkstream.resolver import AddressBook, Endpoint
 logger = logging.getLogger("inkstream")
 
 # Names are looked up again this long after the last look-up began: a new server takes load within seconds.
-LOOK_UP_S = 3.0
+LOOK_UP_S = 2.0
 
 
 def by_preference(servers: Sequence[Server], key: str) -> list[Server]:
