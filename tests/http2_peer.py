@@ -54,9 +54,14 @@ class Http2Peer:
         self._send(_frame(_HEADERS, _END_HEADERS, stream, b"".join(_literal(*header) for header in headers)))
         return stream
 
+    def begin_request(self, stream: int, message: bytes) -> None:
+        """Sends the first half of the one message of a call."""
+        body = _body(message)
+        self._send(_frame(_DATA, 0, stream, body[: min(len(body) // 2, _LARGEST_FRAME_BYTES)]))
+
     def send_request(self, stream: int, message: bytes) -> None:
         """Sends the one message of a call."""
-        body = struct.pack(">BI", 0, len(message)) + message
+        body = _body(message)
         for offset in range(0, len(body), _LARGEST_FRAME_BYTES):
             part = body[offset : offset + _LARGEST_FRAME_BYTES]
             last = offset + len(part) == len(body)
@@ -103,6 +108,11 @@ class Http2Peer:
 
     def _send(self, data: bytes) -> None:
         self.socket.sendall(data)
+
+
+def _body(message: bytes) -> bytes:
+    """A message as gRPC frames it, not compressed."""
+    return struct.pack(">BI", 0, len(message)) + message
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -39,6 +39,7 @@ class Epoch:
         rows: That came.
         distinct: Key ids among them.
         seconds: From the first wait to the last batch.
+        ended_at: When the last batch came, on the machine's monotonic clock, which all processes share.
         waits_s: For each batch.
     """
 
@@ -48,6 +49,7 @@ class Epoch:
     rows: int = 0
     distinct: int = 0
     seconds: float = 0.0
+    ended_at: float = 0.0
     waits_s: list[float] = field(default_factory=list)
 
     @property
@@ -99,7 +101,8 @@ def epochs_of(batches: Iterable[inkstream.Batch], rows_per_s: float = float("inf
         found.waits_s.append(now - asked)
         key_ids.update(batch["key_id"].tolist())
         found.rows += len(batch["key_id"])
-        found.digest, found.distinct, found.seconds = state.hexdigest(), len(key_ids), now - begun
+        found.digest, found.distinct = state.hexdigest(), len(key_ids)
+        found.seconds, found.ended_at = now - begun, now
         pace.work(len(batch["key_id"]))
         asked = time.monotonic()
     if found is not None:
