@@ -166,8 +166,8 @@ class BatchServer:
         Returns:
             Whether every range has ended by itself.
         """
+        self.admission.drain()  # first: who hears that the server stops finds it so
         self._health.enter_graceful_shutdown()
-        self.admission.drain()
         _LOG.info("draining: %d streams are open", self.admission.streams)
         begun = time.monotonic()
         while not hurry():
