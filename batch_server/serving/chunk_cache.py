@@ -24,7 +24,7 @@ class ChunkKey(NamedTuple):
 
     Attributes:
         digest: Of the pipeline; it covers the dataset's fingerprint and the renderer version.
-        dataset: Name of the dataset. The digest leaves it out, but of two files with equal contents one may be rotten.
+        dataset: Name of its file. The digest leaves it out, but of two files with equal contents one may be rotten.
         epoch: From 0.
         step: From 0.
         rows: Of the global batch.

@@ -4,28 +4,26 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.rendering import RENDERER_VERSION
-from batch_server.serving.activity import Activity, RangeMeter
+from batch_server.serving.activity import Activity
 from batch_server.serving.admission import Admission, CallLimit
 from batch_server.serving.catalog import Catalog, Served
-from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
-from batch_server.serving.chunks import chunk_messages
+from batch_server.serving.chunk_cache import ChunkCache
 from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, failures_as_statuses
 from batch_server.serving.figures import RangeOf, SentRows, WaitingFor
 from batch_server.serving.prefetch import Prefetch
+from batch_server.serving.range_jobs import Piece, jobs_of, pieces_of, plan_of
 from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
 from batch_server.store.errors import RottenColumn
-from inkstream.chunking import Span
 from inkstream.descriptions import renderer_info
 from inkstream.errors import UnknownDataset
 from inkstream.messages import digest, to_message
-from inkstream.pipeline import SPLITS, Pipeline
-from inkstream.plan import Cell, Plan
+from inkstream.pipeline import SPLITS
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.wire import DTYPES
 
@@ -35,8 +33,6 @@ SERVICE_NAME: str = pb.DESCRIPTOR.services_by_name["BatchService"].full_name
 
 _DTYPE_NUMBERS: dict[Any, Any] = {dtype: number for number, dtype in DTYPES.items()}
 _SPLITS: dict[str, Any] = {name: pb.Split.Value(f"SPLIT_{name.upper()}") for name in SPLITS}
-# What a row takes beside its tensors while it is drawn: its packed record, 130 bytes for an average drawing.
-_RECORD_BYTES = 256
 
 
 class BatchService:
@@ -116,15 +112,15 @@ class BatchService:
         with failures_as_statuses(context, self._activity.failed), self._admission.stream(context.cancel) as stream:
             request = parse_range(serialized)
             maker = self._maker(request)
-            plan = _plan(maker, request)
+            plan = plan_of(maker, request)
             check_position(request, plan)
             with self._activity.range(_range_of(request, maker, context.peer())) as meter:
                 prefetch = Prefetch(self._chunks, self._admission.cancel_stalled, waiting=meter.waiting)
                 if not context.add_callback(prefetch.close):
                     return  # the client has left
                 try:
-                    made = prefetch.in_order(_jobs(maker, plan, request, meter))
-                    for messages, piece in zip(made, _pieces(plan, request), strict=True):
+                    made = prefetch.in_order(jobs_of(maker, plan, request, meter.drawing))
+                    for messages, piece in zip(made, pieces_of(plan, request), strict=True):
                         for message in messages:
                             with stream.sending(len(message)), meter.waiting(WaitingFor.CLIENT):
                                 yield message
@@ -196,63 +192,6 @@ def _describe(name: str, served: Served, split_samples: dict[str, int]) -> pb.Da
     )
 
 
-def _plan(maker: BatchMaker, request: RangeRequest) -> Plan:
-    """Where the range's batches, shards and chunks begin and end."""
-    pipeline = maker.pipeline
-    row_bytes = [_row_bytes(spec.dtype.itemsize, spec.row_shape) for spec in tensor_specs(pipeline.render)]
-    return Plan(
-        batch_size=pipeline.batch_size,
-        samples=maker.epoch_plan.samples,
-        steps_per_epoch=maker.epoch_plan.steps_per_epoch,
-        short=pipeline.remainder == "short",
-        shard=request.shard,
-        image_row_bytes=row_bytes[0],
-        row_bytes=sum(row_bytes),
-        compressed=request.compression != pb.COMPRESSION_NONE,
-    )
-
-
-def _row_bytes(item_bytes: int, shape: tuple[int, ...]) -> int:
-    for dimension in shape:
-        item_bytes *= dimension
-    return item_bytes
-
-
-class _Piece(NamedTuple):
-    """One chunk of a range: its step, its rows of the global batch, and whether its shard has no more of that batch."""
-
-    step: int
-    rows: Span
-    ends_batch: bool
-
-
-def _pieces(plan: Plan, request: RangeRequest) -> Iterator[_Piece]:
-    """The chunks of a range, in order; there may be millions, so step by step."""
-    for step in range(request.first_step, request.first_step + request.steps):
-        pieces = plan.pieces(Cell(request.epoch, Span(step, step + 1)))
-        end = request.first_chunk + request.chunks if request.chunks else len(pieces)
-        for number in range(request.first_chunk, end):
-            yield _Piece(step, pieces[number].rows, number == len(pieces) - 1)
-
-
-def _jobs(maker: BatchMaker, plan: Plan, request: RangeRequest, meter: RangeMeter) -> Iterator[Job]:
-    """A job for each chunk of the range, in order."""
-    for step, rows, _ in _pieces(plan, request):
-        key = ChunkKey(
-            request.digest,
-            request.pipeline.dataset,
-            request.epoch,
-            step,
-            rows,
-            request.compression,
-            request.blank_rotten,
-        )
-        make = partial(
-            chunk_messages, maker, request.epoch, step, rows, request.compression, blank_rotten=request.blank_rotten
-        )
-        yield Job(key, _peak_bytes(maker.pipeline, plan, rows.size), meter.drawing(rows.size, make))
-
-
 def _range_of(request: RangeRequest, maker: BatchMaker, peer: str) -> RangeOf:
     pipeline, render = request.pipeline, request.pipeline.render
     about = f"{pipeline.split}, {pipeline.batch_size:,} x {render.size} px, {render.encoding}, seed {pipeline.seed}"
@@ -267,12 +206,5 @@ def _range_of(request: RangeRequest, maker: BatchMaker, peer: str) -> RangeOf:
     )
 
 
-def _sent_rows(request: RangeRequest, piece: _Piece) -> SentRows:
+def _sent_rows(request: RangeRequest, piece: Piece) -> SentRows:
     return SentRows(request.pipeline, request.fingerprint, request.epoch, piece.step, piece.rows)
-
-
-def _peak_bytes(pipeline: Pipeline, plan: Plan, rows: int) -> int:
-    """Most memory that making a chunk takes: tensors, their encoding, records, and a picture before it is cropped."""
-    crop = pipeline.augment.crop if pipeline.augment else 0.0
-    canvas_bytes = plan.image_row_bytes / (1 - crop) ** 2 if crop else 0
-    return 2 * rows * (plan.row_bytes + _RECORD_BYTES) + round(canvas_bytes)
