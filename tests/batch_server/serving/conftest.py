@@ -18,6 +18,8 @@ from inkstream.v1 import batch_service_pb2_grpc
 
 CLASSES = ("cat", "dog", "power outlet")
 SAMPLES = 500
+# Of a call: kernels may have to be compiled first, on a busy machine.
+TIMEOUT_S = 240
 
 
 def random_records(samples: int, seed: int) -> list[bytes]:
@@ -109,10 +111,10 @@ class Caller:
         return pb.StreamBatchesRequest(**(start | fields))
 
     def resolve(self, pipeline: pb.Pipeline) -> pb.ResolvePipelineResponse:
-        return self.stub.ResolvePipeline(pb.ResolvePipelineRequest(pipeline=pipeline), timeout=60)
+        return self.stub.ResolvePipeline(pb.ResolvePipelineRequest(pipeline=pipeline), timeout=TIMEOUT_S)
 
     def stream(self, request: pb.StreamBatchesRequest) -> Any:
-        return self.stub.StreamBatches(request, timeout=60)
+        return self.stub.StreamBatches(request, timeout=TIMEOUT_S)
 
     def chunks(self, request: pb.StreamBatchesRequest) -> list[pb.Chunk]:
         """The whole answer, parts put together, as generated code reads it."""

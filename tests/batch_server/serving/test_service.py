@@ -22,7 +22,7 @@ from inkstream.compression import decode
 from inkstream.pipeline import Pipeline, Render
 from inkstream.v1 import batch_service_pb2 as pb
 
-WAIT_S = 30
+WAIT_S = 120
 AUGMENT = pb.Augment(rotate_deg=10, shift=0.05, stroke_dropout=0.1, jitter=0.01, erase=pb.Erase())
 COMPRESSIONS = [pb.COMPRESSION_NONE, pb.COMPRESSION_SPARSE_WORDS, pb.COMPRESSION_ZSTD]
 
