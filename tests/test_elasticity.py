@@ -20,16 +20,16 @@ EPOCHS = 100
 
 
 @pytest.fixture
-def servers(data_dir: Path) -> Iterator[list[ServerProcess]]:
-    """Three servers."""
+def servers(server: Any, data_dir: Path) -> Iterator[list[ServerProcess]]:
+    """Three servers; they find the kernels that another one has compiled."""
     with ThreadPoolExecutor() as pool:
         starting = [pool.submit(ServerProcess, data_dir, "--drain-delay", "0.5") for _ in range(3)]
     try:
-        yield [server.result() for server in starting]
+        yield [one.result() for one in starting]
     finally:
-        for server in starting:
-            if server.exception() is None:
-                server.result().stop(signal.SIGKILL)
+        for one in starting:
+            if one.exception() is None:
+                one.result().stop(signal.SIGKILL)
 
 
 class Follower:

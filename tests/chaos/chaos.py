@@ -104,8 +104,8 @@ def main() -> int:
     options = parser.parse_args()
     rng = seeded(options.seed)
     with scratch() as folder, ExitStack() as stack:
+        undisturbed = _undisturbed(folder)  # also compiles the kernels, if need be, once for all servers
         places = _places(folder, stack)
-        undisturbed = _undisturbed(places[0])
         log = stack.enter_context(open(folder / "consumers.log", "w"))
         words = ("--epochs", EPOCHS, "--rows-per-s", ROWS_PER_S, "--seconds", options.seconds)
         addresses = [place.address for place in places]
@@ -153,9 +153,9 @@ def _places(folder: Path, stack: ExitStack) -> list[Place]:
         return list(pool.map(place, range(SERVERS)))
 
 
-def _undisturbed(place: Place) -> list[str]:
-    """The digest of each epoch of a round."""
-    with Consumer([place.node.address], "--epochs", EPOCHS) as consumer:
+def _undisturbed(folder: Path) -> list[str]:
+    """The digest of each epoch of a round, from a server of its own."""
+    with Node(folder, "undisturbed") as node, Consumer([node.address], "--epochs", EPOCHS) as consumer:
         if consumer.wait(END_TIMEOUT_S):
             raise SystemExit("the undisturbed consumer failed")
         return [epoch.digest for epoch in consumer.epochs]
