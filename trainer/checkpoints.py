@@ -97,7 +97,13 @@ class Checkpoints:
 
     def _open(self) -> ocp.CheckpointManager:
         # Saved in the foreground: it takes tenths of a second, and the state does not change meanwhile.
-        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+        # Of several processes only one works with a run's folder: Orbax must not wait for the others.
+        this = jax.process_index()
+        options = ocp.CheckpointManagerOptions(
+            create=False,  # the folder exists; Orbax would have all processes meet over it
+            enable_async_checkpointing=False,
+            multiprocessing_options=ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this}),
+        )
         handlers = {
             "model": ocp.StandardCheckpointHandler(),
             "optimizer": ocp.StandardCheckpointHandler(),

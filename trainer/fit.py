@@ -1,20 +1,26 @@
 """Training, from the first batch to the learning curve."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import inkstream
 from inkstream.command_line import EXIT_DONE
 from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
+from trainer.agreement import Agreement, Stopped, void_batch
 from trainer.checkpoints import Checkpoints, SaveClock
 from trainer.curve import draw_curve
 from trainer.devices import choose_devices
 from trainer.folder import RunFolder
+from trainer.hosts.cluster import Cluster
+from trainer.hosts.joining import joined
 from trainer.inference import measure
-from trainer.input import DeviceInput
+from trainer.input import DeviceBatch, DeviceInput
 from trainer.interrupts import StopSignals
-from trainer.journal import Journal
+from trainer.journal import Journal, NoJournal
 from trainer.logs import read_rows
 from trainer.models import build
 from trainer.monitoring import metrics_port
@@ -26,6 +32,7 @@ from trainer.run import Run, outputs_of_labels
 from trainer.service import Service
 from trainer.settings import Cadence, ModelSettings, Optimization
 from trainer.steps import TrainState, make_inference_step, make_train_step
+from trainer.under_way import StepsUnderWay
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class FitRequest:
         devices: See `trainer.devices`.
         resume: Whether a run in `out` goes on.
         metrics: Where its figures are shown, None not at all.
+        cluster: The processes that train together; None for this one alone.
     """
 
     service: Service
@@ -53,6 +61,7 @@ class FitRequest:
     devices: str
     resume: bool
     metrics: ListenAddress | None
+    cluster: Cluster | None
 
 
 def fit(request: FitRequest) -> int:
@@ -61,17 +70,20 @@ def fit(request: FitRequest) -> int:
     Raises:
         UsageError: The request makes no sense, or not for what `out` holds.
         InkstreamError: The servers refuse or fail.
+        Failure: Other processes did not come; of those that came and failed, `trainer.hosts.peers` tells.
     """
-    folder = RunFolder(request.out)
-    folder.check_free(request.resume)
-    parallel = Parallel(choose_devices(request.devices))
-    parallel.check_batch_size(request.pipeline.batch_size)
-
     with (
         StopSignals() as stop,
+        joined(request.cluster) as peers,
         metrics_port(request.metrics) as figures_shown,
         request.service.connect() as client,
     ):
+        folder = RunFolder(request.out)  # process 0 reads and writes it, the others never look at it
+        if peers.first:
+            folder.check_free(request.resume)
+        parallel = Parallel(choose_devices(request.devices))
+        parallel.check_batch_size(request.pipeline.batch_size)
+
         # What the servers make of the pipeline decides what the run is.
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
@@ -88,15 +100,19 @@ def fit(request: FitRequest) -> int:
         optimizer = make_optimizer(run.optimization)
         state = TrainState(model.params, model.stats, optimizer.init(model.params))
         checkpoints = Checkpoints(folder.checkpoints)
-        step, cursor = checkpoints.newest(), inkstream.Cursor(0, 0)
-        if step:
-            record = checkpoints.record(step)
-            folder.check_same(Run.from_json(record["run"]), run)
-            state, cursor = checkpoints.state(step, like=state), inkstream.Cursor(*record["cursor"])
-        elif request.resume:
-            print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
-        folder.describe(run)
-        checkpoints.prepare()
+        step, cursor = 0, inkstream.Cursor(0, 0)
+        if peers.first:
+            step = checkpoints.newest()
+            if step:
+                record = checkpoints.record(step)
+                folder.check_same(Run.from_json(record["run"]), run)
+                state, cursor = checkpoints.state(step, like=state), inkstream.Cursor(*record["cursor"])
+            elif request.resume:
+                print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
+            folder.describe(run)
+            checkpoints.prepare()
+        agreement, shard = Agreement(peers, stop), (peers.process, peers.processes)
+        step, cursor = agreement.begin(run, request.devices, step, cursor)
         state = parallel.replicate(state)
 
         # Its two steps, compiled when they are first taken.
@@ -107,54 +123,62 @@ def fit(request: FitRequest) -> int:
         )
         inference_step = parallel.infer(make_inference_step(model.graph, run.pixels))
 
+        def shared(stream: inkstream.Stream) -> AbstractContextManager[Iterator[DeviceBatch]]:
+            batches = DeviceInput(stream, parallel, outputs, stopping=stop.asked)
+            return agreement.until_one_stops(batches, void)
+
         def save() -> None:
-            journal.catch_up()
-            if step == checkpoints.newest():  # saved already, or nothing is done
+            under_way.catch_up()
+            if not peers.first or under_way.step == checkpoints.newest():  # saved already, or nothing is done
                 return
-            checkpoints.save(step, state, {"cursor": list(cursor), "run": run.to_json()})
+            record = {"cursor": list(under_way.cursor), "run": run.to_json()}
+            checkpoints.save(under_way.step, state, record)
             checkpoints.prune(best=journal.best_step())
 
         def end_epoch() -> None:
             """Validates; if stopped on the way, the epoch has not ended, and resuming the run starts here."""
             figures = {}
             if held_out.validation:
-                stream = DeviceInput(client.stream(held_out), parallel, outputs, stopping=stop.asked)
-                tally = measure(inference_step, state, stream, len(run.classes))
-                if stop.asked():
-                    return
+                batches = shared(client.stream(held_out, shard=shard))
+                tally = measure(inference_step, state, batches, len(run.classes), report=lambda done: peers.moved())
                 figures = tally.summary()
             journal.end_epoch(step, figures)
 
         stop.defer()  # from here on a signal lets the step end that is under way
-        stream = client.stream(run.pipeline, epochs=epochs, start=cursor)
+        image_shape = (run.pipeline.render.size, run.pipeline.render.size, run.pipeline.render.channels)
+        void = void_batch(parallel, run.pipeline.batch_size // peers.processes, image_shape)
+        stream = client.stream(run.pipeline, epochs=epochs, start=cursor, shard=shard)
         figures_shown.begin({"dataset": run.pipeline.dataset, "model": run.model.name}, stream.stats)
         with (
-            DeviceInput(stream, parallel, outputs, stopping=stop.asked) as batches,
-            ProgressLine(total_steps, "steps", done=step) as progress,
-            Journal(folder, progress, step, parallel.steps_ahead, figures_shown.add_step) as journal,
+            shared(stream) as batches,
+            ProgressLine(total_steps, "steps", done=step, quiet=not peers.first) as progress,
+            Journal(folder, progress, step, figures_shown.add_step) if peers.first else NoJournal() as journal,
         ):
-            if step == (journal.epochs_ended + 1) * steps_per_epoch:
-                end_epoch()
+            under_way = StepsUnderWay(step, cursor, parallel.steps_ahead, journal.add_step)
             save_is_due = SaveClock(request.cadence)
             try:
+                if step == (peers.from_first("epochs ended", journal.epochs_ended) + 1) * steps_per_epoch:
+                    end_epoch()
                 for batch in batches:
                     position = Position(batch.host.epoch, batch.host.step, global_step=step)
                     state, figures = train_step(state, batch.arrays, position)
-                    step, cursor = step + 1, batch.host.cursor
-                    journal.add_step(step, batch, figures)
+                    step += 1
+                    under_way.add(step, batch, figures)
+                    peers.moved()
                     epoch_ends = step % steps_per_epoch == 0
                     if epoch_ends or save_is_due(step):
                         save()
                     if epoch_ends:
                         end_epoch()
+            except Stopped:
+                save()
+                progress.say(f"stopped after step {under_way.step:,} of {total_steps:,}; --resume goes on there")
+                return agreement.conclude()
             except inkstream.InkstreamError:
                 save()  # the servers are gone, what was learnt is not
                 raise
-            if stop.exit_code is not None:
-                save()
-                progress.say(f"stopped after step {step:,} of {total_steps:,}; --resume goes on there")
-                return stop.exit_code
 
-    draw_curve(folder.curve, read_rows(folder.steps), read_rows(folder.epochs))
-    print(f"the model is in {folder.path}, its learning curve in {folder.curve}", flush=True)
+    if peers.first:
+        draw_curve(folder.curve, read_rows(folder.steps), read_rows(folder.epochs))
+        print(f"the model is in {folder.path}, its learning curve in {folder.curve}", flush=True)
     return EXIT_DONE

@@ -35,18 +35,14 @@ class DeviceBatch(NamedTuple):
     """A batch on the devices.
 
     Args:
-        arrays: For a step: `image`, `label` and `mask`, `[devices, batch / devices, ...]`.
+        arrays: For a step: `image`, `label`, `mask` and `void`, `[devices, rows, ...]` (`trainer.steps.Batch`).
         host: The batch as it came.
-        label: int32 `[batch]`, the model's output for each row, 0 where there is none.
-        mask: float32 `[batch]`, 1 for rows with a sample, and with a label if labels are needed.
         asked_at: When the caller asked for it (`time.perf_counter`).
         wait_s: For how long the caller then had to wait.
     """
 
     arrays: Mapping[str, jax.Array]
     host: HostBatch
-    label: np.ndarray
-    mask: np.ndarray
     asked_at: float
     wait_s: float
 
@@ -127,5 +123,5 @@ class DeviceInput:
         mask = batch["mask"].astype(np.float32)
         if self._labelled:
             mask *= known
-        arrays = self._parallel.split({"image": batch["image"], "label": label, "mask": mask})
-        return DeviceBatch(arrays, batch, label, mask, 0.0, 0.0)
+        rows = {"image": batch["image"], "label": label, "mask": mask, "void": np.zeros_like(mask)}
+        return DeviceBatch(self._parallel.split(rows), batch, 0.0, 0.0)

@@ -2,12 +2,9 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import jax
+from typing import Any
 
 from inkstream.command_line import Failure
 from trainer.folder import RunFolder, best_step
@@ -16,14 +13,6 @@ from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table, read_rows
 from trainer.progress import ProgressLine
 
 VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
-
-
-class _Step(NamedTuple):
-    """A step that may still be under way."""
-
-    step: int
-    batch: DeviceBatch
-    figures: dict[str, jax.Array]
 
 
 @dataclass
@@ -62,7 +51,6 @@ class Journal:
         folder: Of the run.
         progress: Where people are told.
         step: Steps done so far; logs that go further are cut back to it.
-        steps_ahead: How many steps may be under way unrecorded, so that devices need not wait for the log.
         recorded: Called with the row of each step that is done.
     """
 
@@ -71,12 +59,11 @@ class Journal:
         folder: RunFolder,
         progress: ProgressLine,
         step: int,
-        steps_ahead: int,
         recorded: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ):
         self._folder = folder
         self._progress = progress
-        self._steps_ahead, self._recorded = steps_ahead, recorded
+        self._recorded = recorded
         self._steps, self._epochs = Table(folder.steps, STEP_COLUMNS), Table(folder.epochs, EPOCH_COLUMNS)
         self._steps.cut(step)
         self._epochs.cut(step)
@@ -85,7 +72,6 @@ class Journal:
         for row in read_rows(folder.steps):
             if row["epoch"] == self.epochs_ended:
                 self._sums.add(row, timed=False)
-        self._under_way: deque[_Step] = deque()
         self._recorded_at = -math.inf
 
     def __enter__(self) -> "Journal":
@@ -95,20 +81,32 @@ class Journal:
         self._steps.close()
         self._epochs.close()
 
-    def add_step(self, step: int, batch: DeviceBatch, figures: dict[str, jax.Array]) -> None:
-        """Notes a step that was started; `step` counts it.
+    def add_step(self, step: int, batch: DeviceBatch, figures: Mapping[str, float]) -> None:
+        """Writes the row of a step that is done; `step` counts it.
 
         Raises:
-            Failure: The loss of a step is not a number.
+            Failure: Its loss is not a number.
         """
-        self._under_way.append(_Step(step, batch, figures))
-        while len(self._under_way) > self._steps_ahead:
-            self._record(self._under_way.popleft())
-
-    def catch_up(self) -> None:
-        """Waits for the steps under way and writes their rows; raises as `add_step` does."""
-        while self._under_way:
-            self._record(self._under_way.popleft())
+        if not math.isfinite(figures["loss"]):
+            raise Failure(f"the loss of step {step:,} is {figures['loss']}: try a lower --learning-rate")
+        now = time.perf_counter()
+        row = {
+            "step": step,
+            "epoch": batch.host.epoch,
+            "loss": figures["loss"],
+            "accuracy": figures["correct"] / max(figures["samples"], 1),
+            "samples": int(figures["samples"]),
+            "learning_rate": figures["learning_rate"],
+            "data_wait_s": batch.wait_s,
+            "seconds": now - max(self._recorded_at, batch.asked_at),
+        }
+        first_here = self._recorded_at == -math.inf
+        self._recorded_at = now
+        self._steps.append(**row)
+        self._recorded(row)
+        self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
+        words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
+        self._progress.update(step, words)
 
     def end_epoch(self, step: int, validation: dict[str, float]) -> None:
         """Writes the row of an epoch whose steps are done.
@@ -140,25 +138,24 @@ class Journal:
         """The checkpoint with the best validation so far; None without validation."""
         return best_step(read_rows(self._folder.epochs))
 
-    def _record(self, started: _Step) -> None:
-        figures = {name: value.item() for name, value in jax.block_until_ready(started.figures).items()}
-        if not math.isfinite(figures["loss"]):
-            raise Failure(f"the loss of step {started.step:,} is {figures['loss']}: try a lower --learning-rate")
-        now, batch = time.perf_counter(), started.batch
-        row = {
-            "step": started.step,
-            "epoch": batch.host.epoch,
-            "loss": figures["loss"],
-            "accuracy": figures["correct"] / max(figures["samples"], 1),
-            "samples": int(figures["samples"]),
-            "learning_rate": figures["learning_rate"],
-            "data_wait_s": batch.wait_s,
-            "seconds": now - max(self._recorded_at, batch.asked_at),
-        }
-        first_here = self._recorded_at == -math.inf
-        self._recorded_at = now
-        self._steps.append(**row)
-        self._recorded(row)
-        self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
-        words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
-        self._progress.update(started.step, words)
+
+class NoJournal:
+    """What the other processes of a training write down, of which one keeps the logs."""
+
+    epochs_ended = 0
+
+    def __enter__(self) -> "NoJournal":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def add_step(self, step: int, batch: DeviceBatch, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def end_epoch(self, step: int, validation: dict[str, float]) -> None:
+        """Nothing."""
+
+    def best_step(self) -> int | None:
+        """None."""
+        return None

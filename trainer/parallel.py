@@ -1,7 +1,9 @@
-"""Data parallelism over the local devices: all of `jax.pmap`, its axis and its shardings, and nothing else.
+"""Data parallelism over the devices of all processes: all of `jax.pmap`, its axis and its shardings, and nothing else.
 
 A step is written for one device: it gets the replicated state whole and its own rows of the batch, and meets the other
-devices only through `sum_over_devices` and `global_rows`. JAX keeps pmap in maintenance: only this file knows it.
+devices only through `sum_over_devices`, `gather_rows` and `global_rows`. With several processes each calls the same
+functions in the same order, and gives and gets what belongs to its own devices. JAX keeps pmap in maintenance: only
+this file knows it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from inkstream.command_line import UsageError
@@ -21,6 +24,11 @@ def sum_over_devices(tree: Any) -> Any:
     return jax.lax.psum(tree, AXIS)
 
 
+def gather_rows(tree: Any) -> Any:
+    """The rows of all devices, `[devices, rows, ...]` for each array `[rows, ...]` of `tree`. Only within a step."""
+    return jax.lax.all_gather(tree, AXIS)
+
+
 def global_rows(rows: int) -> jax.Array:
     """Where this device's rows stand in the global batch: int32 `[rows]`. Only within a step."""
     return jax.lax.axis_index(AXIS) * rows + jax.numpy.arange(rows)
@@ -30,9 +38,13 @@ class Parallel:
     """Runs steps on several devices at once."""
 
     def __init__(self, devices: Sequence[jax.Device]):
-        """Uses `devices`, in this order: row blocks of a batch go to them in turn."""
-        self.devices = list(devices)
-        mesh = Mesh(np.array(self.devices), (AXIS,))
+        """Uses these of this process's devices, in this order: row blocks of its batches go to them in turn.
+
+        Every other process uses those that have the same places among its own.
+        """
+        self.local_devices = list(devices)
+        self.devices = _devices_of_all(self.local_devices)
+        mesh = Mesh(np.array(self.local_devices), (AXIS,))
         self._whole = NamedSharding(mesh, PartitionSpec())
         self._by_row = NamedSharding(mesh, PartitionSpec(AXIS))
 
@@ -46,25 +58,27 @@ class Parallel:
         return 0 if self.devices[0].platform == "cpu" else 1
 
     def check_batch_size(self, batch_size: int) -> None:
-        """Refuses batches that do not split evenly.
+        """Refuses global batches that do not split evenly.
 
         Raises:
             UsageError: Names both numbers.
         """
         if batch_size % len(self.devices):
-            count = len(self.devices)
-            raise UsageError(f"--batch-size must be divisible by the {count} devices, got {batch_size}")
+            count, of = len(self.devices), f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
+            raise UsageError(f"--batch-size must be divisible by the {count} devices{of}, got {batch_size}")
 
     def replicate(self, tree: Any) -> Any:
-        """Puts every array of `tree` on all devices."""
+        """Puts every array of `tree` on all devices, as process 0 has it: others could differ in the last bits."""
+        if jax.process_count() > 1:
+            tree = _from_first(tree)
         return jax.device_put(tree, self._whole)
 
     def split(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
-        """Puts each device's rows on it: arrays `[batch, ...]` become `[devices, batch / devices, ...]`.
+        """Puts each device's rows on it: arrays `[rows, ...]` become `[local devices, rows / local devices, ...]`.
 
         On CPU the result may share memory with the arrays given, so they must not be written to again.
         """
-        count = len(self.devices)
+        count = len(self.local_devices)
         blocks = {name: array.reshape(count, -1, *array.shape[1:]) for name, array in batch.items()}
         return {name: jax.device_put(array, self._by_row) for name, array in blocks.items()}
 
@@ -83,11 +97,31 @@ class Parallel:
         )
 
     def infer(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles `step(state, batch) -> rows`: arrays `[devices, batch / devices, ...]`; `joined` makes them one."""
-        return jax.pmap(step, axis_name=AXIS, devices=self.devices, in_axes=(None, 0), out_axes=0)
+        """Compiles `step(state, batch) -> rows` with rows from `gather_rows`; `joined` makes one array of them."""
+        return jax.pmap(step, axis_name=AXIS, devices=self.devices, in_axes=(None, 0), out_axes=None)
 
 
 def joined(rows: jax.Array) -> np.ndarray:
-    """The rows of all devices as one array `[batch, ...]` in host memory."""
+    """The rows of all devices, `[devices, rows, ...]`, as one array `[batch, ...]` in host memory."""
     array = np.asarray(rows)
     return array.reshape(-1, *array.shape[2:])
+
+
+def _devices_of_all(local: list[jax.Device]) -> list[jax.Device]:
+    """The devices at the same places of every process, process by process."""
+    by_process: dict[int, list[jax.Device]] = {}
+    for device in sorted(jax.devices(local[0].platform), key=lambda device: device.id):
+        by_process.setdefault(device.process_index, []).append(device)
+    places = [by_process[jax.process_index()].index(device) for device in local]
+    if len({len(devices) for devices in by_process.values()}) > 1:
+        counts = ", ".join(str(len(by_process[process])) for process in sorted(by_process))
+        raise UsageError(f"all processes need the same number of devices, they have {counts}: limit them by --devices")
+    return [by_process[process][place] for process in sorted(by_process) for place in places]
+
+
+def _from_first(tree: Any) -> Any:
+    """The arrays of process 0, bit for bit: sent as integers, since adding 0 to a float loses the sign of a zero."""
+    arrays = jax.tree.map(np.asarray, tree)
+    bits = jax.tree.map(lambda array: array.view(f"u{array.itemsize}"), arrays)
+    received = multihost_utils.broadcast_one_to_all(bits)
+    return jax.tree.map(lambda array, like: np.asarray(array).view(like.dtype), received, arrays)

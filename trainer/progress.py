@@ -13,7 +13,7 @@ PLAIN_EVERY_S = 30.0
 class ProgressLine:
     """Shows `done` of `total` with a word about how it goes."""
 
-    def __init__(self, total: int, unit: str, *, done: int = 0, stderr: bool = False):
+    def __init__(self, total: int, unit: str, *, done: int = 0, stderr: bool = False, quiet: bool = False):
         """Shows nothing yet.
 
         Args:
@@ -21,10 +21,11 @@ class ProgressLine:
             unit: Of what: `steps`.
             done: What was done before.
             stderr: Writes to standard error, where standard output is for a result.
+            quiet: Shows nothing at all.
         """
         self._total, self._unit = total, unit
         self._last_line = time.monotonic()
-        console = Console(stderr=stderr)
+        console = Console(stderr=stderr, quiet=quiet)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

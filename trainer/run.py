@@ -48,12 +48,18 @@ class Run:
         """The run that trains `model` on what the servers made of its pipeline.
 
         Raises:
-            UsageError: The dataset has no labels, or the pictures are too small for the model.
+            UsageError: There are fewer than two classes to tell apart, or the pictures are too small for the model.
         """
         pipeline = resolved.pipeline
         least = MODELS[model.name].min_size_px
         if pipeline.render.size < least:
             raise UsageError(f"--size must be at least {least} for {model.name}, got {pipeline.render.size}")
+        classes = output_classes(resolved.classes, pipeline)
+        if len(classes) < 2:
+            raise UsageError(
+                f"a model needs at least 2 classes to tell apart, got only {classes[0]!r}: name more by --classes, or "
+                "import drawings of other classes"
+            )
         return cls(
             model,
             optimization,
@@ -61,7 +67,7 @@ class Run:
             resolved.digest,
             resolved.fingerprint,
             resolved.renderer_version,
-            output_classes(resolved.classes, pipeline),
+            classes,
         )
 
     @property

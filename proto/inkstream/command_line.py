@@ -127,18 +127,31 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         options = parser.parse_args(words)
         run: Callable[[argparse.Namespace], int | None] = options.run
         return run(options) or EXIT_DONE
-    except SystemExit as stop:  # argparse has printed its help or its message
-        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    except UsageError as error:
-        return _say(command, error, EXIT_USAGE)
-    except (ValueError, LookupError) as error:
-        if not isinstance(error, InkstreamError):
-            raise
-        return _say(command, error, EXIT_USAGE)
-    except (Failure, InkstreamError, OSError) as error:
-        return _say(command, error, EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _say(command, "interrupted", EXIT_INTERRUPTED)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return reported(command.name, error)
+
+
+def reported(name: str, error: BaseException) -> int:
+    """Prints why a command ended, and returns its exit code.
+
+    Args:
+        name: Of the command.
+        error: A mistake of the user's, a failure, an interruption or a request to exit; anything else is raised.
+    """
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else EXIT_USAGE
+    if isinstance(error, KeyboardInterrupt):
+        message, code = "interrupted", EXIT_INTERRUPTED
+    elif isinstance(error, UsageError) or (
+        isinstance(error, ValueError | LookupError) and isinstance(error, InkstreamError)
+    ):
+        message, code = str(error), EXIT_USAGE
+    elif isinstance(error, Failure | InkstreamError | OSError):
+        message, code = str(error), EXIT_FAILED
+    else:
+        raise error
+    print(f"{name}: {message}", file=sys.stderr)
+    return code
 
 
 @contextmanager
@@ -158,8 +171,3 @@ def leaving_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _say(command: Command, message: object, code: int) -> int:
-    print(f"{command.name}: {message}", file=sys.stderr)
-    return code

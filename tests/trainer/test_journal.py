@@ -1,6 +1,5 @@
 from types import SimpleNamespace
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,9 +13,9 @@ ROWS = 16
 
 
 def add(journal, step, loss=None, wait_s=0.25, epoch=0):
-    batch = DeviceBatch({}, SimpleNamespace(epoch=epoch), np.zeros(0), np.zeros(0), asked_at=step, wait_s=wait_s)
+    batch = DeviceBatch({}, SimpleNamespace(epoch=epoch), asked_at=step, wait_s=wait_s)
     figures = {"loss": loss or 1 / step, "correct": 4.0, "samples": float(ROWS), "learning_rate": 0.1}
-    journal.add_step(step, batch, {name: jnp.float32(value) for name, value in figures.items()})
+    journal.add_step(step, batch, figures)
 
 
 @pytest.fixture
@@ -37,18 +36,8 @@ def losses(folder):
     return [row["loss"] for row in read_rows(folder.steps)]
 
 
-@pytest.mark.parametrize("ahead", [0, 1, 2])
-def test_steps_are_recorded_when_later_ones_are_under_way(folder, progress, ahead):
-    with Journal(folder, progress, step=0, steps_ahead=ahead) as journal:
-        for step in range(1, 6):
-            add(journal, step)
-            assert len(losses(folder)) == max(0, step - ahead)
-        journal.catch_up()
-        assert losses(folder) == [np.float32(1 / step).item() for step in range(1, 6)]
-
-
 def test_an_epoch_sums_up_its_steps_without_the_time_of_the_first(folder, progress):
-    with Journal(folder, progress, step=0, steps_ahead=0) as journal:
+    with Journal(folder, progress, step=0) as journal:
         for step in range(1, 5):
             add(journal, step)
         journal.end_epoch(4, {})
@@ -61,10 +50,10 @@ def test_an_epoch_sums_up_its_steps_without_the_time_of_the_first(folder, progre
 
 
 def test_a_resumed_epoch_sums_up_all_its_steps(folder, progress):
-    with Journal(folder, progress, step=0, steps_ahead=0) as journal:
+    with Journal(folder, progress, step=0) as journal:
         for step in range(1, 4):
             add(journal, step)
-    with Journal(folder, progress, step=2, steps_ahead=0) as journal:
+    with Journal(folder, progress, step=2) as journal:
         assert journal.epochs_ended == 0 and len(losses(folder)) == 2
         for step in range(3, 5):
             add(journal, step)
@@ -75,7 +64,7 @@ def test_a_resumed_epoch_sums_up_all_its_steps(folder, progress):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(folder, progress):
-    with Journal(folder, progress, step=0, steps_ahead=0) as journal:
+    with Journal(folder, progress, step=0) as journal:
         add(journal, 1)
         with pytest.raises(Failure, match="loss of step 2 is nan: try a lower --learning-rate"):
             add(journal, 2, loss=float("nan"))

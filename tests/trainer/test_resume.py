@@ -1,66 +1,18 @@
 """A run that dies anywhere goes on bit for bit: real processes, a real server, two devices, dropout and batch norm."""
 
-import csv
 import os
 import signal
 import subprocess
 import sys
 import time
-from threading import Event
 
 import pytest
 
 import inkstream
+from tests.trainer.runs import assert_equal_runs, finish, rows, start, steps_done, wait_until, words
 from trainer.cli import main
 from trainer.metrics import Tally
 from trainer.progress import ProgressLine
-
-BOUND_S = 120
-TIMES = ("data_wait_s", "seconds", "samples_per_s", "data_wait_share")
-
-
-def words(server, out, *more):
-    given = f"--server {server.address} --dataset scribbles --size 16 --batch-size 64 --validation 0.2 --epochs 2"
-    return [*f"fit {given} --rotate-deg 10 --dropout 0.3 --devices cpu:2 --out".split(), str(out), *more]
-
-
-def start(server, out, *more):
-    command = [sys.executable, "-m", "trainer", *words(server, out, *more)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    """Exit code and standard error."""
-    _, errors = process.communicate(timeout=BOUND_S)
-    return process.returncode, errors
-
-
-def wait_until(happened, process):
-    """Looks often, for as long as the process lives, and leaves none behind that waits in vain."""
-    deadline = time.monotonic() + BOUND_S
-    try:
-        while not happened():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            Event().wait(0.0005)
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
-
-
-def rows(out, table):
-    """A log without its times."""
-    with open(out / f"{table}.csv", newline="") as file:
-        return [{name: cell for name, cell in row.items() if name not in TIMES} for row in csv.DictReader(file)]
-
-
-def steps_done(out):
-    """Counts the whole lines after the heading of a file that is being written."""
-    try:
-        return max(0, (out / "steps.csv").read_bytes().count(b"\n") - 1)
-    except FileNotFoundError:
-        return 0
 
 
 def unfinished_saves(out):
@@ -71,7 +23,7 @@ def unfinished_saves(out):
 @pytest.fixture(scope="module")
 def undisturbed(server, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    process = start(server, out)
+    process = start(words(server, out))
     code, errors = finish(process)
     assert code == 0, errors
     steps = rows(out, "steps")
@@ -80,21 +32,16 @@ def undisturbed(server, tmp_path_factory):
     return out
 
 
-def assert_equal_runs(out, undisturbed):
-    assert rows(out, "steps") == rows(undisturbed, "steps")
-    assert rows(out, "epochs") == rows(undisturbed, "epochs")
-
-
 def test_killed_in_mid_epoch_and_in_the_middle_of_a_save(server, undisturbed, tmp_path):
     out = tmp_path / "run"
-    process = start(server, out, "--checkpoint-every-steps", "7")
+    process = start(words(server, out, "--checkpoint-every-steps", "7"))
     wait_until(lambda: steps_done(out) >= 40, process)
     process.kill()
     finish(process)
     assert (out / "checkpoints" / "35").is_dir()
 
     for _ in range(8):  # a save may end between the look and the kill
-        process = start(server, out, "--resume", "--checkpoint-every-steps", "1")
+        process = start(words(server, out, "--resume", "--checkpoint-every-steps", "1"))
         wait_until(lambda: unfinished_saves(out), process)
         process.kill()
         finish(process)
@@ -102,7 +49,7 @@ def test_killed_in_mid_epoch_and_in_the_middle_of_a_save(server, undisturbed, tm
             break
     assert unfinished_saves(out), "no save could be interrupted"
 
-    code, errors = finish(start(server, out, "--resume"))
+    code, errors = finish(start(words(server, out, "--resume")))
     assert code == 0, errors
     assert not unfinished_saves(out)
     assert_equal_runs(out, undisturbed)

@@ -46,7 +46,7 @@ def batch(padding=3, filler=0):
     mask = np.ones(ROWS, np.float32)
     if padding:
         images[-padding:], labels[-padding:], mask[-padding:] = filler, filler % CLASSES, 0
-    return {"image": images, "label": labels, "mask": mask}
+    return {"image": images, "label": labels, "mask": mask, "void": np.zeros(ROWS, np.float32)}
 
 
 class Runner:
@@ -113,6 +113,12 @@ def test_a_batch_without_samples_changes_nothing():
     twice, losses = runner(batch(), empty)
     assert_same(once, twice)
     assert losses[1] == 0
+
+
+def test_a_batch_that_is_void_on_one_device_changes_nothing(two_devices):
+    void = batch(4)
+    void["void"][ROWS // 2 :] = 1
+    assert_same(two_devices(batch())[0], two_devices(batch(), void, void)[0])
 
 
 def test_the_same_steps_give_the_same_bits(two_devices):

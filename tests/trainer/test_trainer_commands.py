@@ -198,6 +198,7 @@ def test_predict_that_was_stopped_goes_on(server, trained, tmp_path, monkeypatch
         (["--epochs", "0"], "epochs must be a number from 1"),
         (["--scale", "2", "1"], "augment.scale low must be at most high"),
         (["--classes", "dog"], "dog"),
+        (["--classes", "cat"], "at least 2 classes to tell apart, got only 'cat'"),
         (["--dataset", "nothing"], "nothing"),
     ],
 )

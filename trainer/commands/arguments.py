@@ -1,6 +1,7 @@
 """Options that several subcommands share, and what they mean as settings."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -8,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from inkstream import TLS
 from inkstream.command_line import UsageError
 from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
+from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
 from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, Cadence, ModelSettings, Optimization
 
@@ -132,6 +134,35 @@ def add_cadence(parser: Options) -> None:
 def cadence(options: argparse.Namespace) -> Cadence:
     """What `add_cadence` declared."""
     return checked(lambda: Cadence(options.checkpoint_every_steps, options.checkpoint_every_minutes))
+
+
+def add_cluster(parser: Options) -> None:
+    """Which processes train together."""
+    group = parser.add_argument_group(
+        "several processes",
+        "Usually one on each host. They share every batch, and are started with the same options but for --process-id.",
+    )
+    group.add_argument(
+        "--coordinator", metavar="HOST:PORT", help="where process 0 waits for the others; Slurm's srun sets it"
+    )
+    group.add_argument("--processes", type=int, metavar="N", help="how many there are; Slurm's srun sets it")
+    group.add_argument(
+        "--process-id", type=int, metavar="I", help="0 to N - 1; srun and Kubernetes' indexed jobs set it"
+    )
+    group.add_argument(
+        "--peer-timeout",
+        type=float,
+        default=DEFAULT_SILENCE_S,
+        metavar="SECONDS",
+        help="end when a process is not heard of for so long",
+    )
+
+
+def cluster(options: argparse.Namespace) -> Cluster | None:
+    """What `add_cluster` declared, and the environment says."""
+    return cluster_of(
+        options.coordinator, options.processes, options.process_id, options.peer_timeout, environ=os.environ
+    )
 
 
 def add_pipeline(parser: Options) -> None:

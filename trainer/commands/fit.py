@@ -14,7 +14,11 @@ examples:
       --batch-size 256 --rotate-deg 10 --shift 0.05 --scale 0.9 1.1 --stroke-dropout 0.05 --out runs/second
   The same command with --resume goes on with a run that was stopped, bit for bit as if it had not been.
 
-exit codes: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM (both with a checkpoint)
+  On two machines, the same command with its own number on each:
+  trainer fit ... --coordinator a.example:4400 --processes 2 --process-id 0
+
+exit codes: 0 done, 1 failed, 2 wrong usage, 130 after Ctrl-C, 143 after SIGTERM (both with a checkpoint, and in every
+process, whichever of them got the signal)
 """
 
 
@@ -24,7 +28,13 @@ def add(subcommands: Subcommands) -> None:
         "fit", help="train a model", description="Trains a model on batches from batch servers.", epilog=EXAMPLES
     )
     arguments.add_server(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder for the run")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder for the run; of several processes, only process 0 uses it",
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in RUN, if any")
     parser.add_argument(
         "--metrics",
@@ -35,6 +45,7 @@ def add(subcommands: Subcommands) -> None:
     arguments.add_optimization(parser)
     arguments.add_cadence(parser)
     arguments.add_pipeline(parser)
+    arguments.add_cluster(parser)
     parser.set_defaults(run=run)
 
 
@@ -44,6 +55,7 @@ def run(options: argparse.Namespace) -> int:
     model, optimization = arguments.model_settings(options), arguments.optimization(options)
     cadence = arguments.cadence(options)
     metrics = parse_listen_address("--metrics", options.metrics) if options.metrics else None
+    cluster = arguments.cluster(options)
     with leaving_at_once():
         from trainer.fit import FitRequest, fit  # JAX takes seconds to import, a mistake is told at once
 
@@ -58,5 +70,6 @@ def run(options: argparse.Namespace) -> int:
             devices=options.devices,
             resume=options.resume,
             metrics=metrics,
+            cluster=cluster,
         )
     )

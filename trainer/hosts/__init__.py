@@ -1,0 +1,1 @@
+"""Training as several processes, usually one on each host."""
