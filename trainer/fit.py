@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import inkstream
 from inkstream.command_line import EXIT_DONE
@@ -14,6 +13,7 @@ from trainer.agreement import Agreement, Stopped, void_batch
 from trainer.checkpoints import Checkpoints, SaveClock
 from trainer.curve import draw_curve
 from trainer.devices import choose_devices
+from trainer.disk import writing_to
 from trainer.folder import RunFolder
 from trainer.hosts.cluster import Cluster
 from trainer.hosts.joining import joined
@@ -70,13 +70,15 @@ def fit(request: FitRequest) -> int:
     Raises:
         UsageError: The request makes no sense, or not for what `out` holds.
         InkstreamError: The servers refuse or fail.
-        Failure: Other processes did not come; of those that came and failed, `trainer.hosts.peers` tells.
+        Failure: The disk is full, or other processes did not come; of those that came and failed, `trainer.hosts.peers`
+            tells.
     """
     with (
         StopSignals() as stop,
         joined(request.cluster) as peers,
         metrics_port(request.metrics) as figures_shown,
         request.service.connect() as client,
+        writing_to(request.out, "and go on with --resume"),
     ):
         folder = RunFolder(request.out)  # process 0 reads and writes it, the others never look at it
         if peers.first:

@@ -7,6 +7,7 @@ import numpy as np
 
 from inkstream.command_line import EXIT_DONE
 from trainer.devices import choose_devices
+from trainer.disk import writing_to
 from trainer.inference import infer
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
@@ -53,8 +54,13 @@ def predict(request: PredictRequest) -> int:
 
     Raises:
         InkstreamError: The servers refuse or fail.
+        Failure: The disk is full.
     """
-    with StopSignals() as stop, request.service.connect() as client:
+    with (
+        StopSignals() as stop,
+        request.service.connect() as client,
+        writing_to(request.out, "and run it again to go on"),
+    ):
         parallel = Parallel(choose_devices(request.devices))
         trained = load(request.run_folder, request.checkpoint, parallel)
         pipeline = pipeline_for(trained.run, request.dataset, request.split, request.batch_size, only=None)
