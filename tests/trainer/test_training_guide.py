@@ -4,7 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-from trainer.cli import main
+from inkstream.command_line import build_parser
+from trainer.cli import COMMAND, main
+from trainer.hosts.cluster import Cluster, cluster_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
 # The drawings that the game did not recognize are a tenth of all; one size and encoding compile once.
@@ -14,6 +16,47 @@ TINY = "--epochs 1 --batch-size 64 --recognized no --validation 0.2 --size 16 --
 def commands():
     for block in re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), flags=re.DOTALL | re.MULTILINE):
         yield from block.replace("\\\n", " ").strip().splitlines()
+
+
+def shown(language):
+    for block in re.findall(rf"^```{language}\n(.*?)^```", GUIDE.read_text(), flags=re.DOTALL | re.MULTILINE):
+        yield block.replace("\\\n", " ").strip()
+
+
+def test_the_commands_for_several_hosts_say_who_trains_together():
+    lines = [line for block in shown("console") for line in block.splitlines()]
+    found = []
+    for line in lines:
+        _, _, words = line.partition("trainer ")
+        options = build_parser(COMMAND).parse_args(shlex.split(words))
+        in_a_step = {
+            "SLURM_STEP_NUM_TASKS": "4",
+            "SLURM_PROCID": "3",
+            "SLURM_JOB_ID": "7",
+            "SLURM_STEP_NODELIST": "n[1-4]",
+        }
+        found.append(
+            cluster_of(
+                options.coordinator,
+                options.processes,
+                options.process_id,
+                options.peer_timeout,
+                in_a_step if "srun" in line else {},
+            )
+        )
+    assert [(each.host, each.processes, each.process) for each in found] == [("a", 2, 0), ("a", 2, 1), ("n1", 4, 3)]
+
+
+def test_the_variables_of_the_guide_for_kubernetes_name_every_process(monkeypatch):
+    (variables,) = shown("yaml")
+    for name, value in re.findall(r'name: (\w+), value: "(.*?)"', variables):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "2")
+    asked = []
+    monkeypatch.setattr("trainer.fit.fit", lambda request: asked.append(request) or 0)
+    assert main(["fit", "--server", "s:1", "--dataset", "scribbles", "--out", "run"]) == 0
+    (request,) = asked
+    assert request.cluster == Cluster("fit-0.fit", 4400, 4, 2, 30.0) and request.resume
 
 
 def test_the_commands_of_the_guide_run(server, tmp_path, monkeypatch):
