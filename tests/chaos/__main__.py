@@ -6,7 +6,7 @@ import time
 
 from tests.chaos.harness import ROOT, run
 
-SCRIPTS = ("chaos", "elastic", "two_trainers", "overload", "stalled_clients", "connects")
+SCRIPTS = ("chaos", "elastic", "two_trainers", "overload", "stalled_clients", "connects", "trainers")
 
 
 def main() -> int:
