@@ -42,6 +42,6 @@ def values_fit(file: mmap.mmap, page_bytes: int) -> bool:
                         return False
             if len(pages) > _MOST_PAGES:
                 return False
-    except struct.error:  # a page or a node outside of the file
+    except (struct.error, OverflowError):  # a page or a node outside of the file, or of any
         return False
     return True

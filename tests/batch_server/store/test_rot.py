@@ -173,6 +173,16 @@ def test_no_flipped_bit_in_the_size_of_a_value_kills_the_process(many_values: Pa
         Dataset.open(damaged)
 
 
+@pytest.mark.parametrize("bit", range(64))
+def test_no_flipped_bit_in_the_root_of_the_tree_does(path: Path, tmp_path: Path, bit: int) -> None:
+    data = bytearray(path.read_bytes())
+    for meta in (0, 4096):
+        data[meta + 128 + bit // 8] ^= 1 << bit % 8
+    (tmp_path / "damaged.lmdb").write_bytes(data)
+    with pytest.raises(UnreadableDataset):
+        Dataset.open(tmp_path / "damaged.lmdb")
+
+
 @pytest.fixture(scope="module")
 def many_values(some: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset whose index has pages of its own."""
