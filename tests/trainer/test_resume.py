@@ -123,7 +123,7 @@ def test_a_run_whose_servers_die_keeps_what_was_learnt(data_dir, server, server_
             dying.stop(signal.SIGKILL)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inkstream, "connect", lambda servers: connect(servers, timeout_s=1))
+        patch.setattr(inkstream, "connect", lambda servers, **options: connect(servers, timeout_s=1, **options))
         patch.setattr(ProgressLine, "update", update_and_kill)
         assert main(words(dying, out)) == 1
     assert "Traceback" not in capsys.readouterr().err
