@@ -36,6 +36,9 @@ from inkstream.v1 import batch_service_pb2 as pb
 
 _LOG = logging.getLogger(__name__)
 
+# Under which health checks ask for the server, and for its one service.
+_HEALTH_NAMES = ("", SERVICE_NAME)
+
 # Threads beside those of the streams, so that a full server still refuses with a reason.
 _MAX_CALLS = 8
 _MAX_REFLECTIONS = 2
@@ -128,7 +131,7 @@ class BatchServer:
             self.activity,
         )
         self._warm_up()
-        self._health = Health()
+        self._health = Health(_HEALTH_NAMES)
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + MAX_WAITING + _SPARE_THREADS
         self._server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="call"),
@@ -149,7 +152,7 @@ class BatchServer:
         """Answers from now on."""
         self._server.start()
         self._watch.start()
-        for name in ("", SERVICE_NAME):
+        for name in _HEALTH_NAMES:
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     def drain(self, delay_s: float, grace_s: float, hurry: Callable[[], bool]) -> bool:
