@@ -44,6 +44,7 @@ class Stream(Iterator[Batch]):
 
     def stats(self) -> StreamStats:
         """What the stream has done so far."""
+        check_process(self._pid)  # a thread that does not exist here may have held the lock of the counts
         return self._prefetcher.stats.snapshot()
 
     def close(self) -> None:

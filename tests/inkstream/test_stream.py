@@ -348,7 +348,7 @@ def test_ctrl_c_ends_a_wait(fake_server: Any) -> None:
 def test_a_forked_child_is_told_so(fake_server: Any) -> None:
     child = """
 if os.fork() == 0:
-    for use in (lambda: next(stream), client.datasets, lambda: client.stream(pipeline)):
+    for use in (lambda: next(stream), stream.stats, client.datasets, lambda: client.stream(pipeline)):
         try:
             use()
         except inkstream.ForkedClient as error:
@@ -360,4 +360,4 @@ os.wait()
 print(next(stream).step)
 """
     output, errors = consume(fake_server().address, child).communicate(timeout=WAIT_S)
-    assert output.splitlines() == ["0", *3 * ["ForkedClient True"], "1"], errors
+    assert output.splitlines() == ["0", *4 * ["ForkedClient True"], "1"], errors
