@@ -215,7 +215,14 @@ class RangeReader:
         coming = deque(missing[: request.chunks or None])
         with self._calls.started(OpenCalls) as calls, opened.reading(Copy(server, calls, now)):
             with closing(server.stream(request, calls, call_s)) as messages:
-                self._receive(messages, coming, opened, server, blank)
+                try:
+                    self._receive(messages, coming, opened, server, blank)
+                except RottenData as error:
+                    with opened.lock:
+                        if coming and coming[0] not in opened.missing():
+                            return  # another copy has brought it meanwhile; of what is missing nothing is known
+                        opened.attempts.failed(server, error)
+                    raise
         if missing == opened.pieces:
             self.lateness.took(time.monotonic() - now)
 
@@ -280,7 +287,7 @@ class RangeReader:
                 self._told.add(str(error))
             with self._lock:
                 self._refusals[server] = error, time.monotonic() + REFUSED_S
-        else:
+        elif not isinstance(error, RottenData):  # of which note was taken when it was known which chunk is meant
             with opened.lock:
                 opened.attempts.failed(server, error)
 

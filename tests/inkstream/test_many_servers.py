@@ -303,6 +303,46 @@ def test_only_a_chunk_that_is_rotten_on_every_server_gets_blanks(connected: Any)
     assert stream.stats().blank_key_ids == (1110,)
 
 
+def test_what_one_server_found_rotten_is_forgotten_once_another_has_delivered_it(
+    connected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first server of a range stops after a row; the second copy then runs into rot where the first goes on."""
+    monkeypatch.setattr("inkstream.hedging.HEDGE_SHARE", 1.0)
+    client, servers = connected(samples=8)
+    hedged = threading.Event()
+    order: list[Any] = []
+
+    def wait_until(true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not true():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def begin(server: Any) -> None:
+        if server in order:
+            return
+        order.append(server)
+        if len(order) == 1:
+            server.rotten_key_ids = {1003}
+            server.faults.append(lambda request, context: hedged.wait(WAIT_S))
+            server.change_messages = stop_before_the_rot
+        else:
+            server.rotten_key_ids = {1001}
+            hedged.set()
+            wait_until(lambda: stream.stats().servers[order[0].address].chunks == 3)
+
+    def stop_before_the_rot(messages: list[bytes]) -> Iterator[bytes]:
+        yield from messages
+        if pb.StreamBatchesResponse.FromString(messages[0]).chunk.step == 2:  # the second copy's rot is known by then
+            wait_until(lambda: stream.stats().retries == 1 or len(order[1].requests) == 2)
+
+    for server in servers:
+        server.always = lambda request, context, server=server: begin(server)
+    with client.stream(PIPELINE.replace(shuffle=False)) as stream:
+        assert [int(batch["mask"][0]) for batch in stream] == 8 * [1]
+    assert stream.stats().blank_rows == 0
+
+
 def test_rot_waits_once_for_a_server_that_is_dead(connected: Any) -> None:
     client, (rotten, dead) = connected(timeout_s=1)
     client.resolve(PIPELINE)
