@@ -5,14 +5,14 @@ import pytest
 from flax import nnx
 
 from trainer.models.layers import MaskedBatchNorm, RowDropout, TrainingRows, masked_moments
-from trainer.parallel import Parallel, joined
+from trainer.parallel import Parallel, gather_rows, joined
 from trainer.randomness import Position, row_keys
 
 
 def on_devices(count, function, **arrays):
-    """What `function(batch)` returns for the rows of all devices."""
+    """What `function(batch)` returns on each device."""
     parallel = Parallel(jax.devices("cpu")[:count])
-    result = parallel.infer(lambda _, batch: function(batch))(0, parallel.split(arrays))
+    result = parallel.infer(lambda _, batch: gather_rows(function(batch)))(0, parallel.split(arrays))
     return jax.tree.map(np.asarray, result)
 
 
@@ -98,5 +98,5 @@ def test_dropout_leaves_inference_alone():
 def test_rows_come_back_in_order():
     parallel = Parallel(jax.devices("cpu"))
     rows = np.arange(6, dtype=np.int32)
-    out = parallel.infer(lambda _, batch: batch["rows"] * 10)(0, parallel.split({"rows": rows}))
+    out = parallel.infer(lambda _, batch: gather_rows(batch["rows"] * 10))(0, parallel.split({"rows": rows}))
     assert joined(out).tolist() == [0, 10, 20, 30, 40, 50]

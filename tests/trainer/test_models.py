@@ -80,7 +80,8 @@ def test_every_model_can_be_trained_on_two_devices(name):
         model.graph, Pixels([0.0] * 3, [1.0] * 3), optimizer, lambda step: 0.1, smoothing=0.0, seed=0
     )
     state = TrainState(model.params, model.stats, optimizer.init(model.params))
-    shapes = {"image": ((2, 4, 32, 32, 3), "uint8"), "label": ((2, 4), "int32"), "mask": ((2, 4), "float32")}
+    shapes = {"image": ((2, 4, 32, 32, 3), "uint8"), "label": ((2, 4), "int32")}
+    shapes |= {name: ((2, 4), "float32") for name in ("mask", "void")}
     batch = {name: jax.ShapeDtypeStruct(*shape) for name, shape in shapes.items()}
     after, figures = jax.eval_shape(Parallel(jax.devices("cpu")).train(step), state, batch, Position(0, 0, 0))
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
