@@ -115,9 +115,48 @@ def connected(port):
             continue
 
 
+@pytest.mark.parametrize(
+    "hello",
+    [
+        {"kind": "hello"},
+        {"kind": "hello", "process": [1], "processes": 2, "host": "h"},
+        {"kind": "hello", "process": 7, "processes": 2, "host": "h"},
+    ],
+)
+def test_what_a_stranger_says_keeps_nobody_from_meeting(hello):
+    first, second = clusters(2)
+    with ThreadPoolExecutor(1) as pool:
+        met = pool.submit(gather, first, BOUND_S)
+        stranger = Lines(connected(first.port))
+        stranger.send(**hello)
+        stranger.receive(BOUND_S)  # that it was heard
+        links = [*gather(second, BOUND_S).links.values(), *met.result(BOUND_S).links.values(), stranger]
+    for link in links:
+        link.close()
+
+
 def test_loopback_stays_loopback():
     assert listening_host("localhost") == listening_host("127.0.0.1") == "127.0.0.1"
+    assert listening_host("::1") == "::1"
     assert listening_host("10.0.0.4") == listening_host("trainer-0.trainer") == ""
+
+
+def has_ipv6():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_processes_meet_over_ipv6():
+    port = free_port()
+    met = at_once(*((gather, Cluster("::1", port, 2, number, 30.0), BOUND_S) for number in range(2)))
+    assert [len(gathered.hosts) for gathered in met] == [2, 2]
+    for gathered in met:
+        for link in gathered.links.values():
+            link.close()
 
 
 def test_a_relay_passes_on_and_outlives_its_server():

@@ -39,17 +39,24 @@ def gather(cluster: Cluster, timeout_s: float = GATHER_TIMEOUT_S) -> Gathered:
 
 
 def listening_host(host: str) -> str:
-    """What process 0 listens on to be reached as `host`: only loopback for loopback, else every interface."""
+    """What process 0 listens on to be reached as `host`: only loopback for loopback, else "", every interface."""
     try:
-        local = ipaddress.ip_address(host).is_loopback
+        return host if ipaddress.ip_address(host).is_loopback else ""
     except ValueError:
-        local = host == "localhost"
-    return "127.0.0.1" if local else ""
+        return "127.0.0.1" if host == "localhost" else ""
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def _receive(cluster: Cluster, deadline: float) -> Gathered:
     try:
-        listener = socket.create_server((listening_host(cluster.host), cluster.port))
+        listener = _listen(listening_host(cluster.host), cluster.port)
     except OSError as error:
         raise Failure(
             f"process 0 cannot listen on port {cluster.port} of --coordinator: {error.strerror}. Choose another port"
@@ -72,7 +79,7 @@ def _receive(cluster: Cluster, deadline: float) -> Gathered:
                 raise Failure(why) from None
             link = Lines(connection)
             hello = link.receive(_HELLO_TIMEOUT_S)
-            if hello is None or hello.get("kind") != "hello":
+            if hello is None or not _is_hello(hello):
                 link.close()
                 continue
             number = hello["process"]
@@ -90,6 +97,12 @@ def _receive(cluster: Cluster, deadline: float) -> Gathered:
     return Gathered(known, links, jax_port)
 
 
+def _is_hello(message: dict[str, Any]) -> bool:
+    """Whether this is what another process says; whoever finds the port may say anything."""
+    kinds = {"kind": str, "process": int, "processes": int, "host": str}
+    return message.get("kind") == "hello" and all(isinstance(message.get(key), kind) for key, kind in kinds.items())
+
+
 def _refuse(link: Lines, why: str) -> None:
     link.send(kind="refused", why=why)
     link.close()
@@ -101,6 +114,8 @@ def _refusal(cluster: Cluster, hello: dict[str, Any], hosts: dict[int, str]) -> 
         return (
             f"--processes must be the same everywhere: process 0 has {cluster.processes}, process {number} {processes}"
         )
+    if not 0 <= number < processes:
+        return f"--process-id must be from 0 to {processes - 1}, got {number}"
     if number in hosts:
         return f"every process needs a --process-id of its own: {number} is at work on {hosts[number]} already"
     return None

@@ -24,9 +24,12 @@ def joined(cluster: Cluster | None) -> Iterator[Alone | Peers]:
         yield Alone()
         return
     hosts, links, jax_port = gather(cluster)
+    listens = listening_host(cluster.host)
+    if ":" in listens:
+        listens = f"[{listens}]"
     with Peers(cluster.process, hosts, links, cluster.silence_s) as peers:
         if peers.first:
-            address = f"127.0.0.1:{jax_port}"
+            address = f"{listens or '127.0.0.1'}:{jax_port}"
         else:
             relay = Relay(cluster.host, jax_port)
             address = relay.address
@@ -36,7 +39,7 @@ def joined(cluster: Cluster | None) -> Iterator[Alone | Peers]:
             cluster.processes,
             cluster.process,
             cluster_detection_method="deactivate",
-            coordinator_bind_address=f"{listening_host(cluster.host) or '[::]'}:{jax_port}",
+            coordinator_bind_address=f"{listens or '[::]'}:{jax_port}",
             initialization_timeout=_AT_ONCE_S,
             shutdown_timeout_seconds=_AT_ONCE_S,
         )
