@@ -18,7 +18,7 @@ from trainer.models import MODELS
 from trainer.settings import NORMALIZATIONS, ModelSettings, Optimization
 from trainer.steps import Pixels
 
-FORMAT = 1  # raised by any change of what to_json writes that from_json must know of
+FORMAT = 2  # raised by any change of what to_json writes that from_json must know of
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Run:
         digest: Of the pipeline as resolved: equal digests, equal batches.
         fingerprint: Of the dataset.
         renderer_version: Of the servers.
+        self_test_digest: Of what the servers draw: it tells apart servers of one version that draw other pixels.
         classes: The class of each output of the model.
     """
 
@@ -41,6 +42,7 @@ class Run:
     digest: str
     fingerprint: str
     renderer_version: int
+    self_test_digest: str
     classes: tuple[str, ...]
 
     @classmethod
@@ -66,7 +68,8 @@ class Run:
             pipeline,
             resolved.digest,
             resolved.fingerprint,
-            resolved.renderer_version,
+            resolved.renderer.version,
+            resolved.renderer.self_test_digest,
             classes,
         )
 
@@ -102,6 +105,7 @@ class Run:
             digest=record["digest"],
             fingerprint=record["fingerprint"],
             renderer_version=record["renderer_version"],
+            self_test_digest=record["self_test_digest"],
             classes=tuple(record["classes"]),
         )
 

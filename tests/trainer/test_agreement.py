@@ -19,7 +19,7 @@ VOID = SimpleNamespace(void=True)
 
 
 def run(learning_rate=0.1):
-    return Run(ModelSettings(), Optimization(learning_rate=learning_rate), PIPELINE, "d", "f", 1, ("cat", "dog"))
+    return Run(ModelSettings(), Optimization(learning_rate=learning_rate), PIPELINE, "d", "f", 1, "s", ("cat", "dog"))
 
 
 class Input(list):

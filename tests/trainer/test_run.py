@@ -22,7 +22,7 @@ PIPELINE = Pipeline(
 
 
 def run(**changes):
-    made = Run(ModelSettings(), Optimization(), PIPELINE, "d1", "f1", 1, ("cat", "power outlet"))
+    made = Run(ModelSettings(), Optimization(), PIPELINE, "d1", "f1", 1, "s1", ("cat", "power outlet"))
     return dataclasses.replace(made, **changes)
 
 
@@ -51,6 +51,7 @@ def test_a_record_of_another_version_is_refused():
         (run(pipeline=PIPELINE.replace(seed=3), digest="d2"), "seed was 9223372036854775808, is 3"),
         (run(digest="d2", fingerprint="f2"), "fingerprint was 'f1', is 'f2'"),
         (run(digest="d2", renderer_version=2), "renderer_version was 1, is 2"),
+        (run(self_test_digest="s2"), "self_test_digest was 's1', is 's2'"),
         (run(digest="d2"), "digest was 'd1', is 'd2'"),
         (run(model=ModelSettings("mobilenet_v1")), "model.name was 'cnn', is 'mobilenet_v1'"),
         (run(optimization=Optimization(epochs=9)), "optimization.epochs was 8, is 9"),
