@@ -111,6 +111,8 @@ def verify(path: Path, progress: Callable[[int, int], None]) -> Verification:
             return _Reading(dataset, file, progress).verify()
     except FileNotFoundError:
         raise UnreadableDataset(path, "does not exist") from None
+    except IsADirectoryError:
+        raise UnreadableDataset(path, "is a folder: name one .lmdb file in it") from None
 
 
 class _Reading:

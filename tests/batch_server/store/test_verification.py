@@ -187,3 +187,5 @@ def test_an_index_that_does_not_fit_is_refused(path: Path, damaged: Callable[...
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UnreadableDataset, match="does not exist"):
         verified(tmp_path / "absent.lmdb")
+    with pytest.raises(UnreadableDataset, match="is a folder"):
+        verified(tmp_path)
