@@ -16,7 +16,7 @@ from inkstream.command_line import build_parser
 from trainer.commands import arguments
 
 PAGE = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
-TINY = "--epochs 1 --batch-size 64 --recognized no --validation 0 --size 16 --encoding gray --devices cpu".split()
+TINY = "--epochs 1 --batch-size 64 --recognized no --validation 0 --size 16 --encoding gray --devices cpu:2".split()
 TIMEOUT_S = 30
 
 

@@ -21,10 +21,12 @@ DEVICES_HELP = (
     "as N devices, for trying out several"
 )
 
+SERVER_HELP = "host:port of each batch server, or dns:///name:port for all that the name resolves to"
+
 
 def add_server(parser: Options) -> None:
     """`--server`, `--dataset`, `--devices`, and how servers are known."""
-    parser.add_argument("--server", nargs="+", required=True, metavar="ADDRESS", help="host:port of batch servers")
+    parser.add_argument("--server", nargs="+", required=True, metavar="ADDRESS", help=SERVER_HELP)
     parser.add_argument("--dataset", required=True, metavar="NAME", help="its name on the servers")
     parser.add_argument("--devices", default="all", help=DEVICES_HELP)
     group = parser.add_argument_group(
