@@ -69,7 +69,7 @@ def test_the_page_works_in_its_order(
             reader.type(line)
         if "mv token.new token" in block:
             Path("first").write_text(first_token)
-            becomes(lambda: accepted(reader.address, "token"))
+            assert accepted(reader.address, "token")
             becomes(lambda: not accepted(reader.address, "first"))
     assert reader.done.count("batch-server serve") == 2
     assert Path("runs/first/epochs.csv").exists()

@@ -7,7 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
 from inkstream.http_port import NOT_FOUND, Answer, HttpPort, Request
@@ -123,8 +123,7 @@ def metrics_port(listen: ListenAddress | None) -> Iterator[RunFigures]:
     def answer(request: Request) -> Answer:
         if request.path != "/metrics":
             return NOT_FOUND
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Answer(content_type, encode(registry))
+        return Answer(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
 
     port = HttpPort(listen, answer)
     port.start()

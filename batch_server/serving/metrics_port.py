@@ -6,7 +6,7 @@ at this machine or hold a token.
 
 from collections.abc import Callable
 
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from batch_server.serving.metrics import registry_of
 from batch_server.serving.served_pictures import ServedPictures
@@ -43,8 +43,7 @@ def metrics_port(
         shows_all = may_see_all(request, tokens.accepts if tokens else None)
         match request.path:
             case "/metrics":
-                encode, content_type = choose_encoder(request.headers.get("accept", ""))
-                return Answer(content_type, encode(registry))
+                return Answer(CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
             case "/":
                 return Answer("text/html; charset=utf-8", status_page(status_of(server), shows_all).encode())
             case "/contact-sheet.png" if shows_all and (sheet := pictures.png()):

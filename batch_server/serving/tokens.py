@@ -11,8 +11,8 @@ from inkstream.reloading import Contents, Reloaded
 class TokenFile:
     """Tokens of a file, one a line, so that an old and a new one are valid during a change.
 
-    The file is read again within a second when it changes. One that cannot be read, is empty or holds what is no token
-    leaves the previous tokens valid, and the log says why.
+    A new token counts at once, one that is taken out is refused within a second. A file that cannot be read, is empty
+    or holds what is no token leaves the previous tokens valid, and the log says why.
 
     Args:
         path: The file.
@@ -28,7 +28,12 @@ class TokenFile:
     def accepts(self, token: str) -> bool:
         """Whether a token is one of the file's, in a time that tells nothing about them."""
         given = _digest(token)
-        return any([hmac.compare_digest(given, digest) for digest in self._digests.current()])  # all, then any
+        # A client may have been given a token that was added to the file a moment ago.
+        return _holds(self._digests.current(), given) or _holds(self._digests.latest(), given)
+
+
+def _holds(digests: tuple[bytes, ...], given: bytes) -> bool:
+    return any([hmac.compare_digest(given, digest) for digest in digests])  # all, then any
 
 
 def _digests(contents: Contents) -> tuple[bytes, ...]:

@@ -30,12 +30,21 @@ class TLS:
         cert: The client's own certificate, with those between it and its authority, where servers ask for one (mTLS).
         key: Its private key, without a passphrase.
         server_name: The name that servers' certificates must hold; None for the one in the server's address.
+
+    Raises:
+        InvalidRequest: A file is not given by its path, or the name is no text.
     """
 
     ca: FilePath | None = None
     cert: FilePath | None = None
     key: FilePath | None = None
     server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ca", "cert", "key"):
+            _check_path(name, getattr(self, name))
+        if not isinstance(self.server_name, str | None):
+            raise InvalidRequest(f"server_name must be the name of a host, got a {type(self.server_name).__name__}")
 
 
 class Credentials:
@@ -55,8 +64,7 @@ class Credentials:
     def __init__(self, tls: TLS | None = None, token_file: FilePath | None = None):
         if not isinstance(tls, TLS | None):
             raise InvalidRequest(f"tls must be an inkstream.TLS, as in inkstream.TLS(ca='ca.pem'), got {tls!r}")
-        if not isinstance(token_file, str | os.PathLike | None):
-            raise InvalidRequest(f"token_file must be the path of a file, got a {type(token_file).__name__}")
+        _check_path("token_file", token_file)
         self.server_name = tls.server_name if tls else None
         self._tls: Reloaded[Any] | None = None
         self._token: Reloaded[tuple[str, ...]] | None = None
@@ -78,6 +86,11 @@ class Credentials:
     def for_call(self) -> tuple[tuple[str, str], ...]:
         """The metadata of a call that begins now."""
         return (("authorization", f"Bearer {self._token.current()[0]}"),) if self._token else ()
+
+
+def _check_path(name: str, path: object) -> None:
+    if not isinstance(path, str | os.PathLike | None):
+        raise InvalidRequest(f"{name} must be the path of a file, got a {type(path).__name__}")
 
 
 def read_tokens(contents: Contents) -> tuple[str, ...]:

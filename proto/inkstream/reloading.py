@@ -44,13 +44,18 @@ class Reloaded(Generic[_T]):
     def current(self) -> _T:
         """The value; the same object for as long as the files stay the same."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._looked_at >= self._look_every_s:
-                self._looked_at = now
+            if time.monotonic() - self._looked_at >= self._look_every_s:
                 self._look()
             return self._value
 
+    def latest(self) -> _T:
+        """The value as the files are at this moment."""
+        with self._lock:
+            self._look()
+            return self._value
+
     def _look(self) -> None:
+        self._looked_at = time.monotonic()
         try:
             contents = self._read()
             if contents != self._contents:

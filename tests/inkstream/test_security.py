@@ -222,6 +222,12 @@ def test_files_that_make_no_sense_are_refused_when_connecting(known: Known, stra
         assert "secret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("wrong", [{"ca": b"x"}, {"cert": 5}, {"key": 5}, {"server_name": 5}])
+def test_what_is_no_path_or_no_name_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(inkstream.InvalidRequest, match=f"{next(iter(wrong))} must be"):
+        inkstream.TLS(**wrong)
+
+
 def test_no_representation_shows_a_token(known: Known) -> None:
     with inkstream.connect("127.0.0.1:1", tls=known.tls, token_file=known.token_file, timeout_s=0.1) as client:
         with pytest.raises(inkstream.InkstreamError) as failed:

@@ -54,7 +54,9 @@ def get(address: str, path: str, **headers: str) -> bytes:
 
 
 def scrape(port: HttpPort) -> Figures:
-    families = text_string_to_metric_families(get(port.address, "/metrics").decode())
+    # Whatever is asked for, the answer is the one format that every scraper takes.
+    accept = {"Accept": "application/openmetrics-text; version=abc"}
+    families = text_string_to_metric_families(get(port.address, "/metrics", **accept).decode())
     return {
         (sample.name.removeprefix("inkstream_server_"), frozenset(sample.labels.items())): sample.value
         for family in families
