@@ -2,8 +2,8 @@
 
 Numba keeps a compiled kernel on disk until the file that holds it changes, and looks at no other file: a kernel would
 go on calling what another file said before an update, with other pixels or another order and no error. So the folder's
-name is a hash of all of our source. It lies in `NUMBA_CACHE_DIR` where that is set, else beside the code; where neither
-can be written to, Numba takes the user's own cache folder.
+name is a hash of all source that a kernel is made of. It lies in `NUMBA_CACHE_DIR` where that is set, else beside the
+code; where neither can be written to, Numba takes the user's own cache folder.
 """
 
 import os
@@ -14,13 +14,17 @@ import xxhash
 _VARIABLE = "NUMBA_CACHE_DIR"
 _PREFIX = "kernels-"
 
+# Where kernels are, and what they call: files and packages of batch_server. Nothing else imports Numba.
+KERNELS = ("drawing", "ordering", "randomness.py", "rendering", "serving/sparse_words.py", "sources", "store")
+
 
 def use_kernel_cache() -> None:
     """Sets Numba's cache folder. To be called before Numba is imported, which takes long, so not here."""
     package = Path(__file__).parent
     digest = xxhash.xxh3_64()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(file.read_bytes())
+    for name in KERNELS:
+        for file in sorted((package / name).rglob("*.py")) or [package / name]:
+            digest.update(file.read_bytes())
     parent = Path(os.environ.get(_VARIABLE) or package / "__pycache__")
     if parent.name.startswith(_PREFIX):
         parent = parent.parent  # a process that started this one has set it
