@@ -1,1 +1,1 @@
-"""Benchmarks: each a module with `main()` that prints a table; `make bench` runs them all."""
+"""Benchmarks: each a module whose `tables` measures; run as a module it prints them, `make bench` runs the quick ones."""
