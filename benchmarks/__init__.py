@@ -1,1 +1,4 @@
-"""Benchmarks: each a module whose `tables` measures; run as a module it prints them, `make bench` runs the quick ones."""
+"""Benchmarks: each a module whose `tables` measures.
+
+Run as a module, one prints its tables; `make bench` runs the quick ones.
+"""
