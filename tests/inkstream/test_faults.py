@@ -14,6 +14,7 @@ import pytest
 import inkstream
 from inkstream import health
 from inkstream.v1 import batch_service_pb2 as pb
+from tests.fake_server import check_all
 
 WAIT_S = 20
 PIPELINE = inkstream.Pipeline(dataset="doodles", batch_size=64, render=inkstream.Render(size=16))
@@ -23,36 +24,9 @@ RETRIED = [
 ]
 
 
-def check_all(stream: inkstream.Stream, server: Any, asked: inkstream.Pipeline = PIPELINE) -> inkstream.StreamStats:
-    """Reads a stream to its end and compares every batch; closes it."""
-    steps = []
-    with stream:
-        for batch in stream:
-            for name, values in server.expected(asked, batch.epoch, batch.step).items():
-                assert np.array_equal(batch[name], values)
-            steps.append(batch.step)
-    assert steps == list(range(-(-server.samples // asked.batch_size)))
-    return stream.stats()
-
-
 def failing(server: Any, code: grpc.StatusCode, reason: str, *details: Any) -> Callable[..., None]:
     """A fault that ends a call."""
     return lambda request, context: server.refuse(context, code, reason, "on purpose", *details)
-
-
-@pytest.fixture
-def connected(fake_server: Any) -> Iterator[Callable[..., tuple[inkstream.Client, list[Any]]]]:
-    """`connected(servers=2, timeout_s=3)` gives a client and its servers."""
-    clients = []
-
-    def connect(servers: int = 1, timeout_s: float = WAIT_S, **options: Any) -> tuple[inkstream.Client, list[Any]]:
-        started = [fake_server(**options) for _ in range(servers)]
-        clients.append(inkstream.connect([server.address for server in started], timeout_s=timeout_s))
-        return clients[-1], started
-
-    yield connect
-    for client in clients:
-        client.close()
 
 
 @pytest.mark.parametrize(("code", "reason"), RETRIED)
@@ -61,7 +35,7 @@ def test_only_the_missing_part_of_a_range_is_asked_for_again(
 ) -> None:
     client, (server,) = connected()
     server.faults.append(failing(server, code, reason))
-    stats = check_all(client.stream(PIPELINE), server)
+    stats = check_all(client.stream(PIPELINE), server, PIPELINE)
     assert [(request.first_step, request.steps) for request in server.requests] == [(0, 16), (1, 15)]
     assert (stats.retries, stats.servers[server.address].chunks) == (1, 16)
 
@@ -88,7 +62,7 @@ def test_servers_are_not_asked_again_before_they_said(connected: Any) -> None:
             server.refuse(context, code, reason, "full", server.retry_info(0.7))
 
     server.always = full
-    check_all(client.stream(PIPELINE), server)
+    check_all(client.stream(PIPELINE), server, PIPELINE)
     assert len(times) == 2
     assert times[1] - times[0] >= 0.7
 
@@ -195,7 +169,7 @@ def test_what_arrives_corrupt_is_asked_for_again(connected: Any, breach: str) ->
     client, (server,) = connected(samples=200)
     left = [BREACHES[breach]]
     server.change_messages = lambda messages: left.pop()(messages) if left else messages
-    stats = check_all(client.stream(PIPELINE), server)
+    stats = check_all(client.stream(PIPELINE), server, PIPELINE)
     assert stats.retries == 1
 
 

@@ -11,51 +11,25 @@ import pytest
 
 import inkstream
 from inkstream.v1 import batch_service_pb2 as pb
+from tests.fake_server import check_all
 
 WAIT_S = 20
 # 16 ranges of 64 steps: ten before the first hedge is allowed, and some on every server.
 PIPELINE = inkstream.Pipeline(dataset="doodles", batch_size=1, render=inkstream.Render(size=16))
 
 
-def check_all(stream: inkstream.Stream, server: Any, asked: inkstream.Pipeline = PIPELINE) -> inkstream.StreamStats:
-    """Reads a stream to its end and compares every batch; closes it."""
-    steps = []
-    with stream:
-        for batch in stream:
-            for name, values in server.expected(asked, batch.epoch, batch.step).items():
-                assert np.array_equal(batch[name], values)
-            steps.append(batch.step)
-    assert steps == list(range(-(-server.samples // asked.batch_size)))
-    return stream.stats()
-
-
-@pytest.fixture
-def connected(fake_server: Any) -> Iterator[Callable[..., tuple[inkstream.Client, list[Any]]]]:
-    """`connected(servers=2, timeout_s=3)` gives a client and its servers."""
-    clients = []
-
-    def connect(servers: int = 2, timeout_s: float = WAIT_S, **options: Any) -> tuple[inkstream.Client, list[Any]]:
-        started = [fake_server(**options) for _ in range(servers)]
-        clients.append(inkstream.connect([server.address for server in started], timeout_s=timeout_s))
-        return clients[-1], started
-
-    yield connect
-    for client in clients:
-        client.close()
-
-
 def test_ranges_are_moved_from_a_server_that_freezes_and_new_ones_pass_it_over_until_it_thaws(connected: Any) -> None:
-    client, (alive, frozen) = connected(timeout_s=1000)
+    client, (alive, frozen) = connected(servers=2, timeout_s=1000)
     client.resolve(PIPELINE)
     frozen.freeze()
     started = time.monotonic()
-    stats = check_all(client.stream(PIPELINE), alive)
+    stats = check_all(client.stream(PIPELINE), alive, PIPELINE)
     assert time.monotonic() - started < 10  # and not until the connection is given up after 13 s
     assert 1 <= stats.moves == stats.servers[frozen.address].moves <= 4  # those that were under way
     assert stats.hedges <= stats.ranges // 10
     assert stats.servers[frozen.address].chunks == 0
     asked = len(frozen.requests)
-    check_all(client.stream(PIPELINE), alive)
+    check_all(client.stream(PIPELINE), alive, PIPELINE)
     assert len(frozen.requests) == asked and frozen.probes > 0
     frozen.thaw()
     with client.stream(PIPELINE, epochs=None, memory_bytes=4 << 20) as stream:
@@ -66,7 +40,7 @@ def test_ranges_are_moved_from_a_server_that_freezes_and_new_ones_pass_it_over_u
 
 
 def test_a_late_range_of_a_live_server_gets_one_second_copy_and_the_loser_is_cancelled(connected: Any) -> None:
-    client, (good, slow) = connected()
+    client, (good, slow) = connected(servers=2)
     cancelled = threading.Event()
 
     def stall_once(request: Any, context: Any) -> None:
@@ -74,14 +48,14 @@ def test_a_late_range_of_a_live_server_gets_one_second_copy_and_the_loser_is_can
         slow.stall(request, context)
 
     slow.faults.append(stall_once)  # after its first chunk
-    stats = check_all(client.stream(PIPELINE), good)
+    stats = check_all(client.stream(PIPELINE), good, PIPELINE)
     assert cancelled.wait(WAIT_S)
     assert (stats.hedges, stats.servers[good.address].hedges, stats.moves) == (1, 1, 0)
     assert stats.retries == 0 and slow.probes > 0
 
 
 def test_a_second_copy_is_never_asked_of_a_server_that_is_full(connected: Any) -> None:
-    client, (full, slow) = connected()
+    client, (full, slow) = connected(servers=2)
     release = threading.Event()
 
     def refuse(request: Any, context: Any) -> None:
@@ -106,7 +80,7 @@ def doubled(connected: Any) -> tuple[inkstream.Client, Any, Any, threading.Event
     The slow one stops after its first chunk until the fast one, asked for a second copy, has sent its first; that one
     then stops until the slow one's call has ended.
     """
-    client, (fast, slow) = connected()
+    client, (fast, slow) = connected(servers=2)
     both, slow_ended = threading.Event(), threading.Event()
     begun: list[int] = []
 
@@ -130,7 +104,7 @@ def doubled(connected: Any) -> tuple[inkstream.Client, Any, Any, threading.Event
 
 def test_two_answers_that_are_equal_are_one(doubled: Any) -> None:
     client, fast, _, _ = doubled
-    stats = check_all(client.stream(PIPELINE), fast)
+    stats = check_all(client.stream(PIPELINE), fast, PIPELINE)
     assert (stats.hedges, stats.retries) == (1, 0) and stats.duplicate_chunks >= 1
     assert sum(each.rows for each in stats.servers.values()) == 1000 + stats.duplicate_chunks
 
@@ -158,7 +132,7 @@ def test_a_second_answer_that_is_corrupt_is_no_difference(doubled: Any) -> None:
         return [response.SerializeToString()]
 
     slow.change_messages = corrupt_once
-    stats = check_all(client.stream(PIPELINE), fast)
+    stats = check_all(client.stream(PIPELINE), fast, PIPELINE)
     assert (stats.hedges, stats.retries) == (1, 1)
 
 
@@ -246,7 +220,7 @@ def differ(server: Any, how: str) -> str:
 
 @pytest.mark.parametrize("how", ["version", "self-test", "fingerprint"])
 def test_where_no_server_matches_each_is_named_at_once(connected: Any, how: str) -> None:
-    client, servers = connected(timeout_s=1000)
+    client, servers = connected(servers=2, timeout_s=1000)
     stream = client.stream(PIPELINE.replace(seed=1), epochs=None, memory_bytes=4 << 20)
     next(stream)
     said = [differ(server, how) for server in servers]
@@ -259,9 +233,9 @@ def test_where_no_server_matches_each_is_named_at_once(connected: Any, how: str)
 
 def test_a_server_that_comes_back_right_is_asked_again(connected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inkstream.ranges.REFUSED_S", 0.05)
-    client, (good, other) = connected()
+    client, (good, other) = connected(servers=2)
     right, other.fingerprint = other.fingerprint, "f2"
-    assert check_all(client.stream(PIPELINE), good).servers[other.address].chunks == 0
+    assert check_all(client.stream(PIPELINE), good, PIPELINE).servers[other.address].chunks == 0
     with client.stream(PIPELINE, epochs=None, memory_bytes=4 << 20) as stream:
         for batch in stream:
             if batch.cursor == (1, 0):
@@ -272,28 +246,28 @@ def test_a_server_that_comes_back_right_is_asked_again(connected: Any, monkeypat
 
 
 def test_a_copy_of_the_data_that_is_missing_is_routed_around(connected: Any) -> None:
-    client, (good, other) = connected()
+    client, (good, other) = connected(servers=2)
     client.resolve(PIPELINE)
     other.always = lambda request, context: other.refuse(
         context, grpc.StatusCode.NOT_FOUND, "UNKNOWN_DATASET", "no dataset"
     )
-    assert check_all(client.stream(PIPELINE), good).servers[other.address].chunks == 0
+    assert check_all(client.stream(PIPELINE), good, PIPELINE).servers[other.address].chunks == 0
 
 
 def test_a_server_that_is_too_old_for_the_pipeline_is_routed_around(connected: Any) -> None:
-    client, (good, old) = connected()
+    client, (good, old) = connected(servers=2)
     client.resolve(PIPELINE)
     old.always = lambda request, context: old.refuse(
         context, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", "unknown field 99"
     )
-    assert check_all(client.stream(PIPELINE), good).servers[old.address].chunks == 0
+    assert check_all(client.stream(PIPELINE), good, PIPELINE).servers[old.address].chunks == 0
 
 
 # Rotten records.
 
 
 def test_only_a_chunk_that_is_rotten_on_every_server_gets_blanks(connected: Any) -> None:
-    client, (one, two) = connected()
+    client, (one, two) = connected(servers=2)
     asked = PIPELINE.replace(shuffle=False)
     one.rotten_key_ids = {1100, 1110}
     two.rotten_key_ids = {1110, 1120}
@@ -308,7 +282,7 @@ def test_what_one_server_found_rotten_is_forgotten_once_another_has_delivered_it
 ) -> None:
     """The first server of a range stops after a row; the second copy then runs into rot where the first goes on."""
     monkeypatch.setattr("inkstream.hedging.HEDGE_SHARE", 1.0)
-    client, servers = connected(samples=8)
+    client, servers = connected(servers=2, samples=8)
     hedged = threading.Event()
     order: list[Any] = []
 
@@ -344,7 +318,7 @@ def test_what_one_server_found_rotten_is_forgotten_once_another_has_delivered_it
 
 
 def test_rot_waits_once_for_a_server_that_is_dead(connected: Any) -> None:
-    client, (rotten, dead) = connected(timeout_s=1)
+    client, (rotten, dead) = connected(servers=2, timeout_s=1)
     client.resolve(PIPELINE)
     dead.stop()
     rotten.rotten_key_ids = set(range(1000, 1040))
@@ -358,7 +332,7 @@ def test_rot_waits_once_for_a_server_that_is_dead(connected: Any) -> None:
 
 
 def test_requests_say_how_much_the_trainer_could_take(connected: Any) -> None:
-    client, servers = connected()
+    client, servers = connected(servers=2)
     with client.stream(PIPELINE, memory_bytes=4 << 20) as stream:
         for _ in stream:
             threading.Event().wait(0.001)  # a trainer's work
