@@ -50,4 +50,4 @@ proto: setup
 		proto/inkstream/v1/batch_service.proto
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .venv-peers .demo

@@ -1,5 +1,7 @@
 """What a benchmark found: a table, printed as plain text and kept as Markdown."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -11,12 +13,14 @@ class Table(NamedTuple):
         notes: What was measured and how, whole sentences; may be empty.
         header: Names of the columns, with units.
         rows: Each as long as the header; the first cell names the row, the others are figures.
+        figures: Those of the table's figures that `benchmarks.goals` holds against a target, by the name used there.
     """
 
     title: str
     notes: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
+    figures: Mapping[str, float] = MappingProxyType({})
 
     def as_text(self) -> str:
         """For a terminal: aligned columns."""

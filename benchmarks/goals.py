@@ -1,0 +1,76 @@
+"""The figures that Inkstream is to reach, and whether a run reached them.
+
+A benchmark hands a figure over in `Table.figures`, by the name and in the unit given here.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from benchmarks.table import Table
+
+
+class Goal(NamedTuple):
+    """A figure and its target.
+
+    Attributes:
+        what: In words.
+        figure: Its name in `Table.figures`.
+        target: The bound, in the figure's unit.
+        at_least: Whether the figure must not be below the target, else not above it.
+        form: How a value is written, a format string.
+    """
+
+    what: str
+    figure: str
+    target: float
+    at_least: bool
+    form: str
+
+    def verdict(self, value: float) -> str:
+        """`reached` or `missed`."""
+        return "reached" if (value >= self.target if self.at_least else value <= self.target) else "missed"
+
+
+GOALS = (
+    # benchmarks.peers
+    Goal(
+        "Drawings/s into a process, against PyTorch DataLoader: sparse",
+        "sparse_against_dataloader",
+        10,
+        True,
+        "{:.1f}x",
+    ),
+    Goal("The same without compression", "none_against_dataloader", 6, True, "{:.1f}x"),
+    Goal(
+        "Drawings/s into a process (sparse), of the kernel alone on all cores",
+        "percent_of_kernel",
+        35,
+        True,
+        "{:.0f} %",
+    ),
+    # benchmarks.kernel
+    Goal(
+        "Kernel, one core, average drawing at 128 px gray, decoded and augmented", "kernel_us", 4.0, False, "{:.2f} us"
+    ),
+    # benchmarks.import_rows
+    Goal("Import, Kaggle CSV from a zip, start-up apart", "import_rows_per_s", 650_000, True, "{:,.0f} rows/s"),
+    Goal("Anonymous memory of all import processes", "import_mb", 350, False, "{:.0f} MB"),
+    # benchmarks.store
+    Goal("Bytes per drawing against the official binary layout", "bytes_against_official", 1.1, False, "{:.2f}x"),
+    Goal("1,024 random records, warm", "fetch_1024_ms", 0.5, False, "{:.2f} ms"),
+    Goal("1,024 drawings read, augmented and drawn at 128 px, all cores", "batch_1024_ms", 2.5, False, "{:.2f} ms"),
+    Goal("Streaming a dataset from a cold disk, of its warm rate", "cold_percent_of_warm", 50, True, "{:.0f} %"),
+    # benchmarks.train_step
+    Goal("Step time that the accelerator waits for data", "input_wait_percent", 1, False, "{:.2f} %"),
+)
+
+
+def goals_table(figures: Mapping[str, float]) -> Table:
+    """Holds figures against their targets; one that was not measured is listed as that."""
+    rows = []
+    for goal in GOALS:
+        bound = f"{'at least' if goal.at_least else 'at most'} {goal.form.format(goal.target)}"
+        value = figures.get(goal.figure)
+        measured = ("not measured", "") if value is None else (goal.form.format(value), goal.verdict(value))
+        rows.append((goal.what, bound, *measured))
+    return Table("Targets", "", ("what", "target", "measured", "verdict"), rows)
