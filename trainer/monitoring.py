@@ -28,6 +28,7 @@ _LAST_STEP = (
     ("accuracy", "accuracy", "Share of the last step's samples that were guessed right."),
     ("learning_rate", "learning_rate", "Learning rate of the last step."),
 )
+_STREAM_NOW = (("stream_ready_batches", "ready_batches", "Batches that are whole and wait for the input thread."),)
 _STREAM_COUNTS = (
     ("stream_batches", "batches", "Batches that the stream handed out."),
     ("stream_rows", "rows", "Rows in them."),
@@ -43,6 +44,8 @@ _SERVER_COUNTS = (
     ("server_failures", "failures", "Attempts at a server that failed."),
     ("server_hedges", "hedges", "Second copies of late ranges that a server was asked for."),
     ("server_moves", "moves", "Ranges that were taken from a server because it did not answer."),
+    ("server_wait_seconds", "wait_s", "Seconds for which reading threads waited for a server's messages."),
+    ("server_decode_seconds", "decode_s", "Seconds for which they read and decoded them."),
 )
 
 
@@ -93,6 +96,8 @@ class RunFigures(Collector):
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, sums[attribute])
         for name, attribute, text in _LAST_STEP if last else ():
             yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, last[attribute])
+        for name, attribute, text in _STREAM_NOW:
+            yield GaugeMetricFamily(f"{_PREFIX}_{name}", text, getattr(stats, attribute))
         for name, attribute, text in _STREAM_COUNTS:
             yield CounterMetricFamily(f"{_PREFIX}_{name}", text, getattr(stats, attribute))
         for name, attribute, text in _SERVER_COUNTS:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from inkstream.batch import Assembly, Batch
 from inkstream.budget import Budget
@@ -14,7 +15,7 @@ from inkstream.open_range import OpenRange
 from inkstream.plan import Cell, Cursor, Piece
 from inkstream.ranges import RangeReader, Run
 from inkstream.servers import ServerSet
-from inkstream.stats import StatsCounter
+from inkstream.stats import StatsCounter, StreamStats
 from inkstream.watch import Watch
 from inkstream.wire import WireChunk
 
@@ -47,7 +48,7 @@ class Prefetcher:
     """
 
     def __init__(self, run: Run, servers: ServerSet, start: Cursor, epochs: int | None, budget_bytes: int):
-        self.stats = StatsCounter(server.address for server in servers.current())
+        self._stats = StatsCounter(server.address for server in servers.current())
         self._servers = servers
         self._demand = Demand()
         self._run = run
@@ -55,9 +56,9 @@ class Prefetcher:
         self._epochs = epochs
         self._calls = OpenCalls()
         self._reader = RangeReader(
-            run, servers, self._calls, self.stats, self._demand_per_server, self._place, self._check
+            run, servers, self._calls, self._stats, self._demand_per_server, self._place, self._check
         )
-        self._watch = Watch(servers, self._reader, self.stats, self._read_second, self._keep_up)
+        self._watch = Watch(servers, self._reader, self._stats, self._read_second, self._keep_up)
         # The lock of this condition guards everything below; it is reentrant, because the garbage collector may close
         # this very stream while it is held.
         self._changed = threading.Condition(threading.RLock())
@@ -98,9 +99,18 @@ class Prefetcher:
             self._changed.notify_all()
             batch = assembly.finish(self._next)
         now = time.monotonic()
-        self.stats.batch(batch.rows.size, now - asked)
+        self._stats.batch(batch.rows.size, now - asked)
         self._demand.delivered(Delivery(now, batch.rows.size, now - asked))
         return batch
+
+    def stats(self) -> StreamStats:
+        """What was done so far, and how many batches are ready."""
+        ready = 0
+        with self._changed:
+            position = self._next
+            while (assembly := self._assemblies.get(position)) is not None and not assembly.missing_rows:
+                ready, position = ready + 1, self._plan.after(position)
+        return replace(self._stats.snapshot(), ready_batches=ready)
 
     def stop(self) -> None:
         """Cancels calls and lets the readers end, without waiting for them."""

@@ -231,8 +231,12 @@ class RangeReader:
     ) -> None:
         """Puts the chunks of one answer in their places."""
         reader, wire_bytes = ChunkReader(self._run.plan.largest_chunk_bytes), 0
+        before, wait_s = time.monotonic(), 0.0
         try:
             for message in messages:
+                arrived = time.monotonic()
+                wait_s += arrived - before
+                before = arrived
                 wire_bytes += len(message)
                 chunk = reader.read(message)
                 if chunk is None:
@@ -243,8 +247,9 @@ class RangeReader:
                     raise CorruptChunk("blank rows that were not asked for")
                 self._settle(opened, coming[0], chunk, server)
                 coming.popleft()
-                self._stats.chunk(server.address, chunk.rows, wire_bytes)
-                wire_bytes = 0
+                before = time.monotonic()
+                self._stats.chunk(server.address, chunk.rows, wire_bytes, wait_s=wait_s, decode_s=before - arrived)
+                wire_bytes, wait_s = 0, 0.0
             if coming:
                 raise CorruptChunk(f"the range ended {len(coming)} chunks early")
         except CorruptChunk as error:

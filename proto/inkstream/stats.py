@@ -19,6 +19,8 @@ class ServerStats:
         failures: Attempts that failed.
         hedges: Second copies of late ranges that were asked of it.
         moves: Ranges that were taken from it because it did not answer.
+        wait_s: Seconds for which reading threads waited for its messages, all threads together.
+        decode_s: Seconds for which they worked on them: read, decoded and compared.
     """
 
     chunks: int = 0
@@ -27,6 +29,8 @@ class ServerStats:
     failures: int = 0
     hedges: int = 0
     moves: int = 0
+    wait_s: float = 0.0
+    decode_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class StreamStats:
         batches: Delivered to the caller.
         rows: In those batches.
         wait_s: Seconds for which the caller has waited for them.
+        ready_batches: The next ones that are whole now and wait for the caller.
         wire_bytes: Bytes of messages that arrived.
         retries: Attempts at a range that failed and were made again.
         ranges: That were begun.
@@ -51,6 +56,7 @@ class StreamStats:
     batches: int = 0
     rows: int = 0
     wait_s: float = 0.0
+    ready_batches: int = 0
     wire_bytes: int = 0
     retries: int = 0
     ranges: int = 0
@@ -83,9 +89,9 @@ class StatsCounter:
         with self._lock:
             self._total = replace(self._total, ranges=self._total.ranges + 1)
 
-    def chunk(self, address: str, rows: int, wire_bytes: int) -> None:
-        """A server delivered one chunk."""
-        self._add(address, chunks=1, rows=rows, wire_bytes=wire_bytes)
+    def chunk(self, address: str, rows: int, wire_bytes: int, *, wait_s: float, decode_s: float) -> None:
+        """A server delivered one chunk, for which a thread waited and on which it then worked."""
+        self._add(address, chunks=1, rows=rows, wire_bytes=wire_bytes, wait_s=wait_s, decode_s=decode_s)
 
     def duplicate(self) -> None:
         """A chunk was there already."""
@@ -112,7 +118,7 @@ class StatsCounter:
             self._total = replace(total, blank_rows=total.blank_rows + len(key_ids), blank_key_ids=named)
 
     def snapshot(self) -> StreamStats:
-        """The counts of now."""
+        """The counts of now; how many batches are ready is not counted here."""
         with self._lock:
             servers = dict(self._servers)
             return replace(
@@ -124,7 +130,7 @@ class StatsCounter:
                 servers=servers,
             )
 
-    def _add(self, address: str, **counts: int) -> None:
+    def _add(self, address: str, **counts: float) -> None:
         with self._lock:
             server = self._servers.get(address, ServerStats())
             sums = {name: getattr(server, name) + count for name, count in counts.items()}

@@ -35,9 +35,9 @@ class Stream(Iterator[Batch]):
 
     def __next__(self) -> Batch:
         check_process(self._pid)
-        if self._closed:
+        batch = None if self._closed else self._prefetcher.next_batch()
+        if self._closed:  # perhaps by another thread while this one waited: a loop must not take that for the end
             raise InvalidRequest("the stream is closed: open another one with start= set to the last batch's cursor")
-        batch = self._prefetcher.next_batch()
         if batch is None:
             raise StopIteration
         return batch
@@ -45,7 +45,7 @@ class Stream(Iterator[Batch]):
     def stats(self) -> StreamStats:
         """What the stream has done so far."""
         check_process(self._pid)  # a thread that does not exist here may have held the lock of the counts
-        return self._prefetcher.stats.snapshot()
+        return self._prefetcher.stats()
 
     def close(self) -> None:
         """Cancels what is under way and waits until every thread of the stream has ended."""

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -262,6 +263,18 @@ def test_closing_ends_every_thread_in_mid_stream(client: inkstream.Client) -> No
     stream.close()
 
 
+def test_stats_say_what_is_ready_and_what_the_readers_do(client: inkstream.Client) -> None:
+    deadline = time.monotonic() + WAIT_S
+    with client.stream(pipeline(10), epochs=1) as stream:
+        while (stats := stream.stats()).ready_batches < 100:  # all of them fit into the budget
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.01)
+        (server,) = stats.servers.values()
+        assert server.wait_s > 0 and server.decode_s > 0 and stats.wait_s == 0
+        next(stream)
+        assert stream.stats().ready_batches == 99
+
+
 def test_closing_the_client_closes_its_streams(fake_server: Any) -> None:
     client = inkstream.connect(fake_server().address)
     streams = [client.stream(pipeline(10, seed=seed), epochs=None) for seed in range(2)]
@@ -288,7 +301,8 @@ def test_closing_ends_a_wait_in_another_thread(fake_server: Any) -> None:
         stream = client.stream(pipeline())
 
         def consume() -> None:
-            assert list(stream) == []
+            with pytest.raises(inkstream.InvalidRequest, match="the stream is closed"):
+                next(stream)
             ended.set()
 
         threading.Thread(target=consume, daemon=True).start()

@@ -44,8 +44,8 @@ def test_figures_are_those_of_the_steps_and_of_the_stream(capsys):
         assert scrape(address)["steps_total",] == 0
         figures.begin({"dataset": "doodles", "model": "cnn"}, stats.snapshot)
         for step in (41, 42, 43):
-            stats.chunk("a:1", 20, 1000)
-            stats.chunk("b:1", 12, 600)
+            stats.chunk("a:1", 20, 1000, wait_s=0.5, decode_s=0.25)
+            stats.chunk("b:1", 12, 600, wait_s=2.0, decode_s=0.125)
             stats.batch(32, wait_s=0.5)
             figures.add_step(row(step, samples=30, data_wait_s=0.25))
         stats.failure("b:1")
@@ -62,6 +62,8 @@ def test_figures_are_those_of_the_steps_and_of_the_stream(capsys):
     assert shown["stream_wait_seconds_total",] == 1.5
     assert (shown["server_chunks_total", "a:1"], shown["server_rows_total", "b:1"]) == (3, 36)
     assert shown["server_received_bytes_total", "a:1"] == 3000
+    assert (shown["server_wait_seconds_total", "b:1"], shown["server_decode_seconds_total", "a:1"]) == (6, 0.75)
+    assert shown["stream_ready_batches",] == 0
     assert (shown["server_failures_total", "a:1"], shown["server_failures_total", "b:1"]) == (0, 1)
     assert (shown["server_hedges_total", "a:1"], shown["server_moves_total", "b:1"]) == (1, 1)
     with pytest.raises(OSError):
