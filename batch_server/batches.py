@@ -90,7 +90,15 @@ class BatchMaker:
         self.dataset, self.pipeline = dataset, pipeline
         self.epoch_plan = EpochPlan(dataset, pipeline)
 
-    def chunk(self, epoch: int, step: int, rows: Span, *, blank_rotten: bool = False) -> ChunkTensors:
+    def chunk(
+        self,
+        epoch: int,
+        step: int,
+        rows: Span,
+        *,
+        blank_rotten: bool = False,
+        image: NDArray[np.uint8] | None = None,
+    ) -> ChunkTensors:
         """Draws consecutive rows of one global batch.
 
         Args:
@@ -98,24 +106,37 @@ class BatchMaker:
             step: From 0 to below the steps of an epoch.
             rows: Within the global batch, at least one.
             blank_rotten: Whether a rotten record gives a row of paper instead of an error.
+            image: As for `samples`.
 
         Raises:
             RottenRecord: A record does not match its checksum, and blanks were not asked for.
             RottenColumn: A column does not match its checksum.
         """
-        return self.samples(epoch, self.epoch_plan.rows(epoch, step, rows), blank_rotten=blank_rotten)
+        indices = self.epoch_plan.rows(epoch, step, rows)
+        return self.samples(epoch, indices, blank_rotten=blank_rotten, image=image)
 
-    def samples(self, epoch: int, indices: NDArray[np.int64], *, blank_rotten: bool = False) -> ChunkTensors:
+    def samples(
+        self,
+        epoch: int,
+        indices: NDArray[np.int64],
+        *,
+        blank_rotten: bool = False,
+        image: NDArray[np.uint8] | None = None,
+    ) -> ChunkTensors:
         """Draws samples as an epoch varies them.
 
         Args:
             epoch: From 0.
             indices: int64 `[n]`, of the dataset's samples; -1 for padding.
             blank_rotten: Whether a rotten record gives a row of paper instead of an error.
+            image: uint8 `[n, size, size, channels]`, C-contiguous; receives the pictures and becomes the chunk's
+                `image`. Memory that is used again is faster: the first write to a new page costs more than drawing
+                on it. None takes new memory.
 
         Raises:
             RottenRecord: A record does not match its checksum, and blanks were not asked for.
             RottenColumn: A column does not match its checksum.
+            ValueError: `image` is not as it should be.
         """
         pipeline = self.pipeline
         label, key_id = self.dataset.take("label", indices), self.dataset.take("key_id", indices)
@@ -124,7 +145,8 @@ class BatchMaker:
         if blanks and not blank_rotten:
             raise RottenRecord(pipeline.dataset, blanks[0])
         mask = ((indices >= 0) & ~records.rotten).astype(np.uint8)
-        image = np.empty((len(indices), *tensor_specs(pipeline.render)[0].row_shape), np.uint8)
+        if image is None:
+            image = np.empty((len(indices), *tensor_specs(pipeline.render)[0].row_shape), np.uint8)
         draw(
             records,
             key_id,

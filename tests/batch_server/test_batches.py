@@ -61,6 +61,16 @@ def test_tensors_are_as_specified(dataset: Dataset) -> None:
         assert specs[0].paper == bytes([7] * render.channels)
 
 
+def test_pictures_are_drawn_into_memory_that_the_caller_gives(dataset: Dataset) -> None:
+    maker = BatchMaker(dataset, pipeline())
+    memory = np.full((16, 24, 24, 1), 99, np.uint8)
+    chunk = maker.chunk(0, 1, Span(0, 16), image=memory)
+    assert chunk.image is memory
+    assert np.array_equal(memory, maker.chunk(0, 1, Span(0, 16)).image)
+    with pytest.raises(ValueError, match="out must be uint8"):
+        maker.chunk(0, 1, Span(0, 15), image=memory)
+
+
 @pytest.mark.parametrize("rows_at_most", [1, 3, 7, 16])
 def test_where_chunks_are_cut_changes_no_row(dataset: Dataset, rows_at_most: int) -> None:
     maker = BatchMaker(dataset, pipeline())
