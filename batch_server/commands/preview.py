@@ -3,16 +3,24 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from batch_server.batches import BatchMaker
+from batch_server.commands.pictures import (
+    PICTURE_DEFAULTS,
+    add_augment,
+    add_render,
+    augment,
+    described,
+    own_settings,
+    render,
+)
 from batch_server.contact_sheet import Card, contact_sheet, png
 from batch_server.preview import batch_cards, examples_by_class
 from batch_server.rendering import RENDERER_VERSION
 from batch_server.store.reader import Dataset
 from inkstream.command_line import Failure, Subcommands, UsageError
 from inkstream.errors import ServerMismatch
-from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
+from inkstream.pipeline import SPLITS, Filter, Pipeline
 from inkstream.pipeline_file import PipelineFile
 
 _MOST_CARDS = 1024
@@ -29,20 +37,6 @@ _EXAMPLES = """examples:
 
 # Defaults come from the pipeline's own.
 _PIPELINE = Pipeline(dataset="any", batch_size=_MOST_CARDS)
-_AUGMENT = Augment()
-_VARIED = {
-    "rotate_deg": "rotation, uniform in -X..X degrees",
-    "shift": "shift per axis, uniform in -X..X of the side",
-    "shear": "shear per axis, uniform in -X..X",
-    "scale": "magnification of each axis for itself",
-    "zoom": "magnification of both axes",
-    "flip_horizontal": "probability of a mirror image left to right",
-    "flip_vertical": "probability of a mirror image top to bottom",
-    "stroke_dropout": "probability with which each stroke is left out",
-    "jitter": "displacement of each point, uniform in -X..X of the side",
-    "line_width": "factor on the width of lines",
-    "crop": "share of the side that a random crop cuts away",
-}
 
 
 def add(subcommands: Subcommands) -> None:
@@ -65,26 +59,8 @@ def add(subcommands: Subcommands) -> None:
     which.add_argument("--classes", nargs="+", metavar="NAME", help="only these classes")
     which.add_argument("--seed", type=int, default=_PIPELINE.seed, help="chooses examples and random numbers")
 
-    how = parser.add_argument_group("how they are drawn")
-    how.add_argument("--size", type=int, default=_PIPELINE.render.size, metavar="PX", help="side of a picture")
-    how.add_argument(
-        "--encoding", choices=ENCODINGS, default=_PIPELINE.render.encoding, help="how strokes become colours"
-    )
-    how.add_argument("--style", choices=STYLES, default=_PIPELINE.render.style, help="how lines are drawn")
-
-    varied = parser.add_argument_group("how they are varied (the settings of inkstream.Augment)")
-    for name, text in _VARIED.items():
-        default = getattr(_AUGMENT, name)
-        pair = isinstance(default, tuple)
-        varied.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=float,
-            nargs=2 if pair else None,
-            metavar=("LOW", "HIGH") if pair else "X",
-            default=default,
-            help=text,
-        )
-    varied.add_argument("--erase", action="store_true", help="random erasing")
+    add_render(parser)
+    add_augment(parser)
 
     exact = parser.add_argument_group("a batch that trainers got")
     exact.add_argument("--pipeline", type=Path, metavar="FILE", help="the pipeline file in a run's folder")
@@ -115,14 +91,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _examples(options: argparse.Namespace, dataset: Dataset) -> tuple[str, str, list[Card], int]:
     """Title, subtitle, cards and columns of examples of every class."""
-    settings = {name: getattr(options, name) for name in _VARIED}
     pipeline = Pipeline(
         dataset=dataset.name,
         split=options.split,
         batch_size=_PIPELINE.batch_size,
         seed=options.seed,
-        render=Render(size=options.size, encoding=options.encoding, style=options.style),
-        augment=Augment(**settings, erase=Erase() if options.erase else None),
+        render=render(options),
+        augment=augment(options),
         filter=Filter(classes=options.classes) if options.classes else None,
     )
     classes = len(set(options.classes)) if options.classes else len(dataset.classes)
@@ -163,17 +138,8 @@ def _batch(options: argparse.Namespace, dataset: Dataset) -> tuple[str, str, lis
 
 def _how(pipeline: Pipeline) -> str:
     """The settings that a viewer can see, without those at rest."""
-    render = pipeline.render
-    parts = [f"{render.size} px, {render.encoding}, {render.style}", f"seed {pipeline.seed}"]
-    augment = pipeline.augment or _AUGMENT
-    for name in _VARIED:
-        value = getattr(augment, name)
-        if value != getattr(_AUGMENT, name):
-            shown = f"{value[0]:g} to {value[1]:g}" if isinstance(value, tuple) else f"{value:g}"
-            parts.append(f"{name} {shown}")
-    if augment.erase:
-        parts.append("erase")
-    return " · ".join(parts)
+    pictures, *variation = described(pipeline)
+    return " · ".join([pictures, f"seed {pipeline.seed}", *variation])
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -197,21 +163,6 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("--pipeline needs --epoch and --step")
     if options.epoch < 0 or options.step < 0:
         raise UsageError(f"--epoch and --step count from 0, got {options.epoch} and {options.step}")
-    own = _own_settings(options)
+    own = own_settings(options, {"split": "all", "classes": None, "seed": _PIPELINE.seed, **PICTURE_DEFAULTS})
     if own:
         raise UsageError(f"--pipeline decides how the batch is drawn: leave out {', '.join(own)}")
-
-
-def _own_settings(options: argparse.Namespace) -> list[str]:
-    """The options given that a pipeline file decides."""
-    defaults: dict[str, Any] = {
-        "split": "all",
-        "classes": None,
-        "seed": _PIPELINE.seed,
-        "size": _PIPELINE.render.size,
-        "encoding": _PIPELINE.render.encoding,
-        "style": _PIPELINE.render.style,
-        "erase": False,
-        **{name: getattr(_AUGMENT, name) for name in _VARIED},
-    }
-    return [f"--{name.replace('_', '-')}" for name, value in defaults.items() if getattr(options, name) != value]
