@@ -7,9 +7,9 @@ from inkstream.command_line import Command, Subcommand, run_command
 
 
 def _subcommands() -> Sequence[Subcommand]:
-    from batch_server.commands import import_drawings, inspect, preview, serve
+    from batch_server.commands import doctor, import_drawings, inspect, preview, serve
 
-    return import_drawings, inspect, preview, serve
+    return import_drawings, inspect, preview, serve, doctor
 
 
 COMMAND = Command(

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ from inkstream.command_line import (
     UsageError,
 )
 from inkstream.listening import is_loopback, parse_listen_address
+from inkstream.processors import usable_cores
 
 _LOG = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def add(subcommands: Subcommands) -> None:
         "--tokens", type=Path, metavar="FILE", help="bearer tokens, one a line, of which clients must have one"
     )
     parser.add_argument(
-        "--threads", type=_count, default=_cores(), metavar="N", help="threads that draw; all cores unless given"
+        "--threads", type=_count, default=usable_cores(), metavar="N", help="threads that draw; all cores unless given"
     )
     parser.add_argument(
         "--memory",
@@ -228,11 +228,6 @@ def _tokens(options: argparse.Namespace) -> TokenFile | None:
         return TokenFile(options.tokens) if options.tokens else None
     except (OSError, ValueError) as error:
         raise UsageError(f"--tokens: {error}") from None
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,1 @@
+"""`batch-server doctor`: what this machine can deliver of a dataset, and what limits it."""
