@@ -84,8 +84,9 @@ class Cable:
         self._inside("link", "set", self._device, "down")
 
     def shape(self, bytes_per_s: float) -> None:
-        """A token bucket at the server's end."""
-        rate = ("rate", f"{int(bytes_per_s * 8)}bit", "burst", "32kbit", "latency", "400ms")
+        """A token bucket at the server's end; it holds a millisecond's bytes, for timers are no finer."""
+        burst_bytes = max(4096, int(bytes_per_s / 1000))
+        rate = ("rate", f"{int(bytes_per_s * 8)}bit", "burst", str(burst_bytes), "latency", "400ms")
         self._tc("replace", *rate)
 
     def heal(self) -> None:
