@@ -35,7 +35,7 @@ def echo() -> Echo:
 
 
 def call(echo: Echo, *words: str) -> int:
-    return run_command(Command("tool", "A tool.", lambda: [echo]), words)
+    return run_command(Command("tool", "A tool.", {"echo": lambda: echo}), words)
 
 
 def test_settings_come_from_the_environment(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +108,17 @@ def test_variables_stand_before_what_is_no_option(echo: Echo, monkeypatch: pytes
 
 
 def test_ctrl_c_while_subcommands_are_loaded(capsys: pytest.CaptureFixture[str]) -> None:
-    def load() -> list[Echo]:
+    def load() -> Echo:
         raise KeyboardInterrupt
 
-    assert run_command(Command("tool", "A tool.", load), ["echo"]) == 130
+    assert run_command(Command("tool", "A tool.", {"echo": load}), ["echo"]) == 130
     assert capsys.readouterr().err == "tool: interrupted\n"
+
+
+def test_only_the_subcommand_that_is_asked_for_is_imported(echo: Echo) -> None:
+    def never() -> Echo:
+        raise AssertionError("not asked for")
+
+    assert run_command(Command("tool", "A tool.", {"echo": lambda: echo, "slow": never}), ["echo"]) == 0
+    with pytest.raises(AssertionError, match="not asked for"):
+        run_command(Command("tool", "A tool.", {"echo": lambda: echo, "slow": never}), ["--help"])

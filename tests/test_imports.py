@@ -20,13 +20,21 @@ def modules_after(statement: str) -> set[str]:
 def test_client_needs_only_its_few_dependencies() -> None:
     # grpc loads its add-ons where they are installed: what the dependencies load by themselves is no fault of ours.
     theirs = modules_after(f"import {', '.join(CLIENT)}")
-    ours = modules_after("import inkstream") - theirs - set(sys.stdlib_module_names)
+    ours = modules_after("import inkstream.public") - theirs - set(sys.stdlib_module_names)
     assert ours == {"inkstream"}
+
+
+def test_an_import_starts_without_what_serving_needs() -> None:
+    loaded = modules_after("from batch_server.commands import import_drawings")
+    assert "numba" in loaded
+    assert not loaded & {"cv2", "grpc", "google", "asyncio", "prometheus_client"}
 
 
 @pytest.mark.parametrize(("half", "never"), [("batch_server", SERVER_NEVER), ("trainer", TRAINER_NEVER)])
 def test_halves_stay_apart(half: str, never: set[str]) -> None:
-    loaded = modules_after(f"import {half}.cli")
+    loaded = modules_after(
+        f"from {half}.cli import COMMAND\nfrom inkstream.command_line import build_parser\nbuild_parser(COMMAND)"
+    )
     assert not loaded & never
 
 

@@ -1,4 +1,4 @@
-"""The command `trainer`."""
+"""The command `trainer`; a subcommand is imported when it is asked for, since each needs other libraries."""
 
 import sys
 from collections.abc import Sequence
@@ -6,16 +6,34 @@ from collections.abc import Sequence
 from inkstream.command_line import Command, Subcommand, run_command
 
 
-def _subcommands() -> Sequence[Subcommand]:
-    from trainer.commands import evaluate, fit, models, predict
+def _fit() -> Subcommand:
+    from trainer.commands import fit
 
-    return fit, evaluate, predict, models
+    return fit
+
+
+def _evaluate() -> Subcommand:
+    from trainer.commands import evaluate
+
+    return evaluate
+
+
+def _predict() -> Subcommand:
+    from trainer.commands import predict
+
+    return predict
+
+
+def _models() -> Subcommand:
+    from trainer.commands import models
+
+    return models
 
 
 COMMAND = Command(
     name="trainer",
     description="Trains image models on batches from batch servers.",
-    load=_subcommands,
+    subcommands={"fit": _fit, "evaluate": _evaluate, "predict": _predict, "models": _models},
 )
 
 

@@ -7,33 +7,12 @@ with client.stream(pipeline, epochs=2) as stream:
         train(batch["image"], batch["label"])
 """
 
-from inkstream.batch import Batch
-from inkstream.client import Client, connect
-from inkstream.credentials import TLS
-from inkstream.descriptions import DatasetInfo, RendererInfo, Resolved, SplitInfo, TensorSpec
-from inkstream.errors import (
-    AccessDenied,
-    CorruptChunk,
-    DeadlineExceeded,
-    EmptySplit,
-    ForkedClient,
-    InkstreamError,
-    InvalidPipeline,
-    InvalidRequest,
-    RottenData,
-    ServerDraining,
-    ServerFailure,
-    ServerFull,
-    ServerMismatch,
-    ServersDisagree,
-    ServerUnavailable,
-    UnknownDataset,
-    Violation,
-)
-from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
-from inkstream.plan import Cursor
-from inkstream.stats import ServerStats, StreamStats
-from inkstream.stream import Stream
+# ruff: noqa: F403, F405
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inkstream.public import *
 
 __all__ = [
     "AccessDenied",
@@ -72,3 +51,14 @@ __all__ = [
     "Violation",
     "connect",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take any name
+
+    def __getattr__(name: str) -> object:
+        """A public name: commands need only some modules of this package, and loading gRPC takes a while."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module("inkstream.public"), name)
+
+    def __dir__() -> list[str]:
+        return __all__

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple, Protocol, TypeAlias
@@ -42,12 +42,12 @@ class Command(NamedTuple):
     Attributes:
         name: What people type.
         description: What it is for.
-        load: Imports its subcommands; it takes a second or two, in which Ctrl-C must not end in a traceback.
+        subcommands: By name what imports each; it may take a second, in which Ctrl-C must not end in a traceback.
     """
 
     name: str
     description: str
-    load: Callable[[], Sequence[Subcommand]]
+    subcommands: Mapping[str, Callable[[], Subcommand]]
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -92,8 +92,13 @@ def _from_environment(parser: argparse.ArgumentParser, arguments: Sequence[str])
     return words
 
 
-def build_parser(command: Command) -> argparse.ArgumentParser:
-    """The parser of a command with all its subcommands."""
+def build_parser(command: Command, word: str = "") -> argparse.ArgumentParser:
+    """The parser of a command.
+
+    Args:
+        command: What can be run.
+        word: The name of its only subcommand that is needed; any other word, and it has them all.
+    """
     parser = argparse.ArgumentParser(
         prog=command.name,
         description=command.description,
@@ -102,8 +107,8 @@ def build_parser(command: Command) -> argparse.ArgumentParser:
     )
     subcommands = parser.add_subparsers(dest="subcommand", metavar="COMMAND", required=True)
     subcommands._parser_class = lambda **kw: argparse.ArgumentParser(formatter_class=_Help, allow_abbrev=False, **kw)  # type: ignore[assignment]
-    for module in command.load():
-        module.add(subcommands)
+    for name in (word,) if word in command.subcommands else command.subcommands:
+        command.subcommands[name]().add(subcommands)
     return parser
 
 
@@ -117,7 +122,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
     words = list(arguments)
     try:
         with leaving_at_once():
-            parser = build_parser(command)
+            parser = build_parser(command, *words[:1])
         if words and not words[0].startswith("-"):
             chosen = parser._subparsers._group_actions[0].choices.get(words[0])  # type: ignore[union-attr]
             if chosen is not None:

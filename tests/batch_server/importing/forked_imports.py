@@ -26,7 +26,7 @@ from batch_server.importing import plan, reading
 from batch_server.importing.display import ConsoleDisplay
 from inkstream.command_line import Command, run_command
 
-COMMAND = Command("batch-server", "Only what the tests need.", lambda: (import_drawings,))
+COMMAND = Command("batch-server", "Only what the tests need.", {"import": lambda: import_drawings})
 plan.TASK_BYTES_MIN = 1 << 16
 reading.PART_BYTES = 1 << 15
 

@@ -11,7 +11,7 @@ from batch_server.importing.display import ConsoleDisplay
 from batch_server.importing.reading import Progress
 from inkstream.command_line import Command, run_command
 
-COMMAND = Command("batch-server", "Only what is tested.", lambda: (import_drawings,))
+COMMAND = Command("batch-server", "Only what is tested.", {"import": lambda: import_drawings})
 CSV = 'key_id,drawing,word\n{},"[[[1],[2]]]",cat\n'
 
 

@@ -14,7 +14,9 @@ from batch_server.store.reader import Dataset
 from inkstream.command_line import Command, run_command
 
 PAGE = Path(__file__).parents[3] / "docs" / "import.md"
-COMMAND = Command("batch-server", "Only what the page shows.", lambda: (import_drawings, inspect))
+COMMAND = Command(
+    "batch-server", "Only what the page shows.", {"import": lambda: import_drawings, "inspect": lambda: inspect}
+)
 
 
 def examples() -> list[tuple[str, str]]:
