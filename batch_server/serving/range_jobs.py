@@ -61,7 +61,11 @@ def pieces_of(plan: Plan, request: RangeRequest) -> Iterator[Piece]:
 
 
 def jobs_of(
-    maker: BatchMaker, plan: Plan, request: RangeRequest, measured: Callable[[int, Make], Make]
+    maker: BatchMaker,
+    plan: Plan,
+    request: RangeRequest,
+    measured: Callable[[int, Make], Make],
+    ask_ahead: Callable[[BatchMaker, int, int, Span], None],
 ) -> Iterator[Job]:
     """A job for each chunk of the range, in order.
 
@@ -70,8 +74,10 @@ def jobs_of(
         plan: Of the range.
         request: The range.
         measured: Wraps what makes a chunk of so many rows, to count what it costs.
+        ask_ahead: Told of each chunk before its job is handed out: what it reads should be in memory by then.
     """
     for step, rows, _ in pieces_of(plan, request):
+        ask_ahead(maker, request.epoch, step, rows)
         key = ChunkKey(
             request.digest,
             maker.dataset.name,

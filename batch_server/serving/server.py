@@ -25,6 +25,7 @@ from batch_server.serving.chunk_cache import ChunkCache
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import failures_as_statuses
 from batch_server.serving.health import Health
+from batch_server.serving.read_ahead import ReadAhead
 from batch_server.serving.service import SERVICE_NAME, BatchService
 from batch_server.serving.tls import ServerCertificate
 from batch_server.serving.tokens import TokenFile
@@ -122,6 +123,7 @@ class BatchServer:
         self.chunks = ChunkCache(self._pool, self.budget, settings.cache_bytes)
         self.activity = Activity()
         self.threads, self.self_test_digest = settings.threads, self_test_digest()
+        self._read_ahead = ReadAhead()
         service = BatchService(
             self.catalog,
             self.admission,
@@ -129,6 +131,7 @@ class BatchServer:
             self.chunks,
             self.self_test_digest,
             self.activity,
+            self._read_ahead,
         )
         self._warm_up()
         self._health = Health(_HEALTH_NAMES)
@@ -192,6 +195,7 @@ class BatchServer:
         self._server.stop(grace_s).wait()
         self._watch.stop()
         self._pool.shutdown(cancel_futures=True)
+        self._read_ahead.stop()
 
     def _bind(self, listen: str, certificate: ServerCertificate | None) -> str:
         host = listen.rpartition(":")[0]

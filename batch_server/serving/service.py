@@ -18,6 +18,7 @@ from batch_server.serving.errors import DigestMismatch, FingerprintMismatch, fai
 from batch_server.serving.figures import RangeOf, SentRows, WaitingFor
 from batch_server.serving.prefetch import Prefetch
 from batch_server.serving.range_jobs import Piece, jobs_of, pieces_of, plan_of
+from batch_server.serving.read_ahead import ReadAhead
 from batch_server.serving.requests import RangeRequest, check_position, parse, parse_pipeline, parse_range
 from batch_server.store.errors import RottenColumn
 from inkstream.descriptions import renderer_info
@@ -45,6 +46,7 @@ class BatchService:
         chunks: Where chunks are made and shared.
         self_test_digest: Of the batch that this server drew when it started.
         activity: Where it is counted what the service does.
+        read_ahead: Has records read before they are drawn.
     """
 
     def __init__(
@@ -55,9 +57,10 @@ class BatchService:
         chunks: ChunkCache,
         self_test_digest: str,
         activity: Activity,
+        read_ahead: ReadAhead,
     ):
         self._catalog, self._admission, self._calls, self._chunks = catalog, admission, calls, chunks
-        self._activity = activity
+        self._activity, self._read_ahead = activity, read_ahead
         self._renderer = pb.Renderer(version=RENDERER_VERSION, self_test_digest=self_test_digest)
 
     def list_datasets(self, serialized: bytes) -> pb.ListDatasetsResponse:
@@ -119,7 +122,7 @@ class BatchService:
                 if not context.add_callback(prefetch.close):
                     return  # the client has left
                 try:
-                    made = prefetch.in_order(jobs_of(maker, plan, request, meter.drawing))
+                    made = prefetch.in_order(jobs_of(maker, plan, request, meter.drawing, self._read_ahead.ask))
                     for messages, piece in zip(made, pieces_of(plan, request), strict=True):
                         for message in messages:
                             with stream.sending(len(message)), meter.waiting(WaitingFor.CLIENT):

@@ -108,7 +108,7 @@ def _gather(file, pages, samples, kind, indices):  # type: ignore[no-untyped-def
     for i in range(n):
         length = np.int64(0)
         if indices[i] >= 0:
-            starts[i], length, checksums[i] = _find(file, pages, samples, indices[i])
+            starts[i], length, checksums[i] = find(file, pages, samples, indices[i])
             if length < 0:
                 rotten[i] = True
                 length = np.int64(0)
@@ -130,8 +130,15 @@ def _gather(file, pages, samples, kind, indices):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True)
-def _find(file, pages, samples, index):  # type: ignore[no-untyped-def]
-    """Where a record begins in the file, its length (-1 if its offsets are rotten) and its checksum."""
+def find(file, pages, samples, index):  # type: ignore[no-untyped-def]
+    """Where a record begins in the file, its length (-1 if its offsets are rotten) and its checksum.
+
+    Args:
+        file: uint8 `[bytes]`, the mapped file.
+        pages: int64 `[pages, 2]`, where each page begins in it and how long it is, within `file`.
+        samples: Number of samples of the dataset.
+        index: From 0 to below `samples`.
+    """
     page = index // PAGE_RECORDS
     count = min(PAGE_RECORDS, samples - page * PAGE_RECORDS)
     return _find_slot(file, pages[page, 0], pages[page, 0] + pages[page, 1], count, index - page * PAGE_RECORDS)
@@ -139,7 +146,7 @@ def _find(file, pages, samples, index):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, inline="always")
 def _find_slot(file, start, end, count, slot):  # type: ignore[no-untyped-def]
-    """`_find` in the page of `count` records that is `file[start:end]`."""
+    """`find` in the page of `count` records that is `file[start:end]`."""
     first_byte = start + 4 * (2 * count + 1)
     if first_byte > end:
         return start, np.int64(-1), np.uint32(0)

@@ -1,7 +1,6 @@
 """Reads a dataset: whole batches of samples, in kernels, from a map of the file."""
 
 import json
-import mmap
 import os
 import zlib
 from collections.abc import Iterator
@@ -11,11 +10,13 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from batch_server.store.columns import BLOCK_VALUES, Column, Values, column, take_stored
+from batch_server.store.columns import BLOCK_VALUES, Column, Values, all_within, column, take_stored
 from batch_server.store.errors import RottenColumn, UnreadableDataset
 from batch_server.store.kinds import KINDS
 from batch_server.store.lmdb_file import read_values
+from batch_server.store.mapped_file import MappedFile
 from batch_server.store.pages import PAGE_RECORDS, gather
+from batch_server.store.read_ahead import ask_for_records
 from batch_server.store.records import Records
 from batch_server.store.schema import INDEX, LISTS, MANIFEST, RECORDS, SEAL_BYTES, Manifest, is_sealed
 
@@ -29,16 +30,16 @@ class Dataset:
     pickled; another process opens the file itself.
     """
 
-    def __init__(self, path: Path, mapped: mmap.mmap, manifest: Manifest, places: dict[str, Indices], used_bytes: int):
+    def __init__(self, path: Path, file: MappedFile, manifest: Manifest, places: dict[str, Indices], used_bytes: int):
         """Use `open`."""
         self.path = path
+        self.file = file
         self.manifest = manifest
         self.used_bytes = used_bytes
-        self._map = mapped
-        self._file = np.frombuffer(mapped, np.uint8)
         self._kind = KINDS[manifest.kind]
         self._places = places
         self._columns = {name: column(name, len(manifest.classes)) for name in self._kind.columns}
+        self._starts = {name: np.ascontiguousarray(places[name][:, 0]) + SEAL_BYTES for name in self._columns}
         self._verified = {name: np.zeros(len(self._places[name]), np.bool_) for name in self._columns}
 
     @classmethod
@@ -54,7 +55,7 @@ class Dataset:
                 (index, text), used_bytes = read_values(path, (INDEX, MANIFEST))
                 if not os.path.samestat(os.fstat(opened.fileno()), path.stat()):
                     raise UnreadableDataset(path, "was replaced while it was opened: open it again")
-                mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+                file = MappedFile(opened)
         except FileNotFoundError:
             raise UnreadableDataset(path, "does not exist") from None
         except IsADirectoryError:
@@ -65,10 +66,9 @@ class Dataset:
         if manifest.kind not in KINDS:
             raise UnreadableDataset(path, f"holds samples of kind {manifest.kind!r}, which this program does not know")
         places = _places(manifest, index[SEAL_BYTES:])
-        if not _fit(manifest, places, len(mapped)):
+        if not _fit(manifest, places, len(file.data)):
             raise UnreadableDataset(path, "has an index that does not fit its manifest: import the sources again")
-        _advise(mapped)
-        return cls(path, mapped, manifest, places, used_bytes)
+        return cls(path, file, manifest, places, used_bytes)
 
     @property
     def name(self) -> str:
@@ -123,7 +123,19 @@ class Dataset:
             ValueError: An index is out of range.
         """
         self._check(indices)
-        return gather(self._file, self._places[RECORDS], self.samples, self._kind, indices)
+        return gather(self.file.data, self._places[RECORDS], self.samples, self._kind, indices)
+
+    def ask_ahead(self, indices: Indices) -> None:
+        """Asks the system to have the records of samples in memory soon; it hardly ever waits for the disk.
+
+        Args:
+            indices: int64 `[n]`, from 0 to below `samples`; -1 is padding.
+
+        Raises:
+            ValueError: An index is out of range.
+        """
+        self._check(indices)
+        ask_for_records(self.file, self._places[RECORDS], self.samples, indices)
 
     def take(self, name: str, indices: Indices) -> Values:
         """Reads values of a column.
@@ -141,14 +153,15 @@ class Dataset:
         """
         self._check(indices)
         stored = self._column(name)
-        blocks = indices[indices >= 0] // BLOCK_VALUES
-        for block in np.unique(blocks[~self._verified[name][blocks]]):
-            self._block(name, int(block))
-        words = np.zeros(len(indices), np.uint64)
-        take_stored(self._file, self._places[name][:, 0] + SEAL_BYTES, stored.stored.itemsize, indices, words)
-        values = stored.decode(words)
-        values[indices < 0] = stored.padding
-        return values
+        words = np.empty(len(indices), np.uint64)
+        starts, verified = self._starts[name], self._verified[name]
+        padding = np.uint64(stored.padding + stored.bias)
+        done = 0
+        while done < len(indices):
+            done = take_stored(self.file.data, starts, verified, stored.stored.itemsize, padding, indices, done, words)
+            if done < len(indices):
+                self._block(name, int(indices[done]) // BLOCK_VALUES)
+        return stored.decode(words)
 
     def blocks(self, name: str) -> Iterator[Values]:
         """Reads a column from its first value to its last, 65,536 at a time.
@@ -180,7 +193,7 @@ class Dataset:
         raise TypeError("a Dataset cannot be pickled: open its file in the other process")
 
     def _check(self, indices: Indices) -> None:
-        if len(indices) and not (indices.min() >= -1 and indices.max() < self.samples):
+        if not all_within(indices, self.samples):
             raise ValueError(
                 f"indices must be from 0 to {self.samples - 1:,} (-1 for padding), "
                 f"got {indices.min()} to {indices.max()}"
@@ -193,24 +206,17 @@ class Dataset:
 
     def _value(self, name: str, number: int) -> memoryview:
         start, length = self._places[name][number]
-        return self._file[start : start + length].data
+        return self.file.data[start : start + length].data
 
     def _block(self, name: str, block: int) -> memoryview:
         """The stored values of a block; their checksum is verified at the first reading."""
         value = self._value(name, block)
         if not self._verified[name][block]:
-            self._read_ahead(name, block)
+            self.file.ask(*map(int, self._places[name][block]))  # it is read whole, if not ahead
             if not is_sealed(value):
                 raise RottenColumn(self.path, name, block)
             self._verified[name][block] = True
         return value[SEAL_BYTES:]
-
-    def _read_ahead(self, name: str, number: int) -> None:
-        """Asks for a value that will be read whole, in case that the map is not read ahead (`_advise`)."""
-        if hasattr(mmap, "MADV_WILLNEED"):
-            start, length = map(int, self._places[name][number])
-            aligned = start - start % mmap.PAGESIZE
-            self._map.madvise(mmap.MADV_WILLNEED, aligned, start + length - aligned)
 
 
 def _places(manifest: Manifest, index: bytes) -> dict[str, Indices]:
@@ -234,14 +240,3 @@ def _fit(manifest: Manifest, places: dict[str, Indices], file_bytes: int) -> boo
         len(of_name) == manifest.values[name] and (of_name >= 0).all() and (of_name.sum(axis=1) <= file_bytes).all()
         for name, of_name in places.items()
     )
-
-
-def _advise(mapped: mmap.mmap) -> None:
-    """Lets the system read ahead only where the file fits into memory.
-
-    Reading ahead warms the page cache within some batches: the first 60 random batches of 1,024 from a cold file of
-    669 MB took 0.6 s, without it 7.6 s. But in a file larger than memory it would read 128 KiB, and drop as much that
-    others need, for every record of 100 bytes.
-    """
-    if hasattr(mmap, "MADV_RANDOM") and len(mapped) > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2:
-        mapped.madvise(mmap.MADV_RANDOM)

@@ -1,0 +1,137 @@
+"""Drawings per second from a dataset larger than the memory that its server has, against one that it has in memory.
+
+`python -m benchmarks.cold [DATASET]`. The server runs in a control group whose limit counts the page cache that it
+reads, as a container's does; making one needs root. Without DATASET, the usual drawings are written again and again
+under new key ids until they are 4.0 million.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+import inkstream
+from batch_server.store.reader import Dataset
+from batch_server.store.writer import DatasetWriter
+from benchmarks.dataset import AUGMENT, BATCH_SERVER, imported_dataset
+from benchmarks.table import Table
+
+DRAWINGS = 4_000_000
+CHUNK_MEMORY_MIB = 128
+# Of the dataset: what the page cache can hold. The rest of the limit is for the program and its chunks.
+SHARES = (0.75, 0.5, 0.25)
+PROGRAM_BYTES = 300 << 20
+SETTLE_S, MEASURE_S = 4.0, 6.0
+
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+@contextmanager
+def limited_group(limit_bytes: int | None) -> Iterator[Path]:
+    """A control group; a process enters it by writing its id into `cgroup.procs` in it."""
+    version_2 = (_GROUPS / "cgroup.controllers").exists()
+    group = (_GROUPS if version_2 else _GROUPS / "memory") / f"inkstream-cold-{os.getpid()}"
+    try:
+        group.mkdir()
+        if limit_bytes is not None:
+            name = "memory.max" if version_2 else "memory.limit_in_bytes"
+            (group / name).write_text(str(limit_bytes))
+    except OSError as error:
+        sys.exit(f"a control group with a limit of memory cannot be made ({error}): run this as root")
+    try:
+        yield group
+    finally:
+        group.rmdir()
+
+
+def tables(dataset: Path) -> list[Table]:
+    """Streams a dataset, alone in its folder, with all of it in memory and with ever less."""
+    size_bytes = dataset.stat().st_size
+    rates: dict[str, float] = {"all of it": _rate(dataset, None, warm=True)}
+    for share in SHARES:
+        limit_bytes = PROGRAM_BYTES + (CHUNK_MEMORY_MIB << 20) + round(share * size_bytes)
+        rates[f"{100 * share:.0f} %"] = _rate(dataset, limit_bytes, warm=False)
+    rows = [(name, f"{rate:,.0f}", f"{rate / rates['all of it']:.2f}x") for name, rate in rates.items()]
+    notes = (
+        f"{size_bytes / 1e9:.2f} GB of drawings in random order, 128x128 gray, batch 256, augmented, sparse words, to "
+        "a process on the same cores. The limit leaves that much of the dataset for the page cache; measured for "
+        f"{MEASURE_S:.0f} s after {SETTLE_S:.0f} s from an empty one."
+    )
+    return [Table("A dataset larger than memory", notes, ("in memory", "drawings/s", "against all"), rows)]
+
+
+def _rate(dataset: Path, limit_bytes: int | None, *, warm: bool) -> float:
+    with open(dataset, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        while warm and file.read(1 << 20):
+            pass
+    with limited_group(limit_bytes) as group:
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        words = [*BATCH_SERVER, "serve", "--data", str(dataset.parent), "--listen", "127.0.0.1:0"]
+        command = ["sh", "-c", enter, "sh", *words, "--memory", str(CHUNK_MEMORY_MIB), "--cache", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+            assert server.stdout is not None
+            try:
+                address = server.stdout.readline().removeprefix("listening on ").strip()
+                return _stream(address, dataset.stem)
+            finally:
+                server.kill()
+
+
+def _stream(address: str, name: str) -> float:
+    pipeline = inkstream.Pipeline(dataset=name, batch_size=256, seed=7, augment=AUGMENT)
+    with inkstream.connect(address) as client, client.stream(pipeline) as stream:
+        begun = time.perf_counter()
+        rows = 0
+        for batch in stream:
+            passed_s = time.perf_counter() - begun
+            if passed_s < SETTLE_S:
+                counted_from = passed_s
+                continue
+            rows += batch.rows.size
+            if passed_s > SETTLE_S + MEASURE_S:
+                return rows / (passed_s - counted_from)
+    raise AssertionError("a stream without an end has ended")
+
+
+def write_often(source: Path, target: Path, drawings: int) -> None:
+    """Writes the drawings of a dataset again and again, under new key ids and each time in another order."""
+    dataset = Dataset.open(source)
+    rng = np.random.default_rng(1)
+    with DatasetWriter(target, dataset.kind, dataset.classes) as writer:
+        for first in range(0, drawings, dataset.samples):
+            indices = rng.permutation(dataset.samples)[: drawings - first]
+            columns = {name: dataset.take(name, indices) for name in dataset.columns}
+            columns["key_id"] = np.arange(first, first + len(indices), dtype=np.uint64)
+            writer.append(dataset.records(indices), columns)
+        writer.finish({})
+
+
+@contextmanager
+def large_dataset() -> Iterator[Path]:
+    """The usual drawings, often, alone in a folder."""
+    with imported_dataset() as usual, TemporaryDirectory() as scratch:
+        path = Path(scratch) / "large.lmdb"
+        write_often(usual, path, DRAWINGS)
+        yield path
+
+
+def main() -> None:
+    """Prints the table."""
+    if len(sys.argv) > 1:
+        found = tables(Path(sys.argv[1]))
+    else:
+        with large_dataset() as path:
+            found = tables(path)
+    for table in found:
+        print(table.as_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Asking ahead, on a file whose pages the system has forgotten."""
+
+import ctypes
+import mmap
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from batch_server.memory_limits import MemoryLimit
+from batch_server.store import mapped_file
+from batch_server.store.reader import Dataset
+
+DEADLINE_S = 60.0
+
+
+def pages_in_memory(path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Whether each page of a file is in the page cache."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        data = np.frombuffer(mapped, np.uint8)
+        found = np.zeros(-(-len(data) // mmap.PAGESIZE), np.uint8)
+        mincore = ctypes.CDLL(None).mincore
+        assert not mincore(
+            ctypes.c_void_p(data.ctypes.data), ctypes.c_size_t(len(data)), ctypes.c_void_p(found.ctypes.data)
+        )
+        del data
+    return (found & 1).astype(bool)
+
+
+def forget(path: Path) -> None:
+    """Empties the page cache of a file."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if pages_in_memory(path).any():
+        pytest.skip("this file system keeps its files in memory")
+
+
+@pytest.fixture(scope="module")
+def path(drawings: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cold") / "cold.lmdb"
+    drawings(8 * 1024).write(path)
+    return path
+
+
+@pytest.mark.parametrize("memory_bytes", [1 << 40, 1])
+def test_what_is_asked_for_comes_into_memory_by_itself(
+    path: Path, memory_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(memory_bytes, of_container=True))
+    forget(path)
+    dataset = Dataset.open(path)
+    start, length = dataset.places["records"][5]
+    middle = slice(start // mmap.PAGESIZE + 4, (start + length) // mmap.PAGESIZE - 1)  # without the offsets
+    dataset.records(np.array([0]))  # something else was read
+    dataset.ask_ahead(np.arange(5 * 1024, 6 * 1024))
+    deadline = time.monotonic() + DEADLINE_S
+    while not pages_in_memory(path)[middle].all():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(1, of_container=True))
+    dataset = Dataset.open(path)
+    assert not dataset.file.fits_memory
+    forget(path)
+    before = pages_in_memory(path).sum()
+    dataset.ask_ahead(np.array([1024, -1]))
+    dataset.records(np.array([1024]))
+    assert 0 < pages_in_memory(path).sum() - before <= 6  # offsets, checksum and record, each perhaps on two pages
+
+
+def test_asking_out_of_range_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="indices must be from 0 to 8,191"):
+        Dataset.open(path).ask_ahead(np.array([8192]))
