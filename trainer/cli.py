@@ -30,10 +30,16 @@ def _models() -> Subcommand:
     return models
 
 
+def _doctor() -> Subcommand:
+    from trainer.commands import doctor
+
+    return doctor
+
+
 COMMAND = Command(
     name="trainer",
     description="Trains image models on batches from batch servers.",
-    subcommands={"fit": _fit, "evaluate": _evaluate, "predict": _predict, "models": _models},
+    subcommands={"fit": _fit, "evaluate": _evaluate, "predict": _predict, "models": _models, "doctor": _doctor},
 )
 
 

@@ -1,0 +1,1 @@
+"""`trainer doctor`: whether the device, this process, the link or the servers limit a training."""

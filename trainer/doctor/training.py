@@ -1,0 +1,88 @@
+"""A training that leaves nothing behind: the steps of `trainer.fit` against the clock, without logs or checkpoints."""
+
+import time
+from collections.abc import Iterator
+
+import inkstream
+from trainer.doctor.diagnosis import StepFigures
+from trainer.input import DeviceBatch
+from trainer.models import build
+from trainer.optimizers import make_optimizer, make_schedule
+from trainer.parallel import Parallel
+from trainer.randomness import Position
+from trainer.run import Run
+from trainer.steps import TrainState, make_train_step
+from trainer.under_way import StepsUnderWay
+
+# Steps at the beginning that are not timed: what was computed or fetched ahead would flatter or spoil them.
+_UNTIMED = 2
+
+
+class Training:
+    """A model that is trained for a while.
+
+    Args:
+        run: What `trainer fit` would train.
+        parallel: On which devices.
+        total_steps: Of the learning rate's schedule.
+    """
+
+    def __init__(self, run: Run, parallel: Parallel, total_steps: int):
+        seed = run.pipeline.seed
+        model = build(run.model, channels=run.pipeline.render.channels, classes=len(run.classes), seed=seed)
+        optimizer = make_optimizer(run.optimization)
+        schedule = make_schedule(run.optimization, total_steps)
+        smoothing = run.optimization.label_smoothing
+        self._state = parallel.replicate(TrainState(model.params, model.stats, optimizer.init(model.params)))
+        self._train_step = parallel.train(
+            make_train_step(model.graph, run.pixels, optimizer, schedule, smoothing=smoothing, seed=seed)
+        )
+        self._steps_ahead = parallel.steps_ahead
+        self._step = 0
+
+    def measure(self, batches: Iterator[DeviceBatch], seconds: float) -> StepFigures:
+        """Trains on batches as they come.
+
+        Args:
+            batches: Without end.
+            seconds: For how long; at least one step is timed.
+        """
+        clock = _Clock()
+        under_way = StepsUnderWay(self._step, inkstream.Cursor(0, 0), self._steps_ahead, clock.record)
+        for batch in batches:
+            position = Position(batch.host.epoch, batch.host.step, global_step=self._step)
+            self._state, figures = self._train_step(self._state, batch.arrays, position)
+            self._step += 1
+            under_way.add(self._step, batch, figures)
+            if clock.steps and clock.passed_s >= seconds:
+                break
+        under_way.catch_up()
+        return clock.figures()
+
+
+class _Clock:
+    """Times steps from one's end to the next one's."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._seen = 0
+        self._rows = 0
+        self._wait_s = 0.0
+        self._begun_at = self._last_at = 0.0
+
+    @property
+    def passed_s(self) -> float:
+        return self._last_at - self._begun_at
+
+    def record(self, step: int, batch: DeviceBatch, figures: dict[str, float]) -> None:
+        self._last_at = time.perf_counter()
+        self._seen += 1
+        if self._seen <= _UNTIMED:
+            self._begun_at = self._last_at
+            return
+        self.steps += 1
+        self._rows += len(batch.host["label"])
+        self._wait_s += batch.wait_s
+
+    def figures(self) -> StepFigures:
+        return StepFigures(self._rows / self.passed_s, self.passed_s / self.steps, self._wait_s / self.passed_s)
