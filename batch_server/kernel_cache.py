@@ -40,7 +40,7 @@ def when_compiling(tell: Callable[[str], None]) -> None:
     """
     from numba.core import event  # not above: the cache's folder has to be set before Numba is imported
 
-    class Compilation(event.Listener):  # type: ignore[misc]
+    class Compilation(event.Listener):
         told = False
 
         def on_start(self, event: object) -> None:

@@ -80,9 +80,9 @@ class ServerSettings:
         memory_bytes: For chunks that are being made, wait to be sent or are kept, all streams together.
         cache_bytes: Of these, for chunks that are kept after they were sent; 0 keeps none.
         max_streams: Streams at a time.
-        warm: Whether datasets are read into memory before they are served.
         certificate: For TLS; None listens without encryption.
         tokens: Who may call; None lets everyone.
+        warm: Whether datasets are read into memory before they are served.
     """
 
     data: Path
@@ -91,9 +91,9 @@ class ServerSettings:
     memory_bytes: int
     cache_bytes: int
     max_streams: int
-    warm: bool = False
     certificate: ServerCertificate | None = None
     tokens: TokenFile | None = None
+    warm: bool = False
 
 
 class BatchServer:
