@@ -40,7 +40,6 @@ def main() -> int:
                 max_streams=4,
             )
         )
-        server.load()
         server.start()
         try:
             for pipeline in pipelines():

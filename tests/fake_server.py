@@ -19,6 +19,7 @@ from inkstream.descriptions import renderer_info
 from inkstream.errors import InvalidPipeline
 from inkstream.pipeline import Pipeline
 from inkstream.v1 import batch_service_pb2 as pb
+from tests.chunk_encoding import encode_chunk
 
 CLASSES = ("cat", "dog", "The Eiffel Tower")
 DTYPES = {
@@ -318,7 +319,7 @@ class FakeServer:
         if self.paint is not None:
             tensors["image"][...] = self.paint
         checksum = wire.checksum(request.epoch, step, span.start, span.size, tensors)
-        return wire.encode_chunk(
+        return encode_chunk(
             request.epoch,
             step,
             span.start,

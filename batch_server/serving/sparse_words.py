@@ -1,41 +1,68 @@
 """Sparse words: only the 8-byte words of a tensor that differ from paper; the contract's Compression has the format.
 
-Lossless, and about four times smaller for drawings. Two passes without the GIL: the first writes the gaps, skipping
-paper eight words at a time, the second gathers the words that the gaps point at.
+Lossless, and about four times smaller for drawings. One pass without the GIL, 64 words at a time: first a bit for each
+word that is to be sent, without a branch, then a turn of a loop for each bit. Looking at the words of inked stretches
+one by one took more than twice as long, 2.3 against 1.1 microseconds for a drawing of 128x128.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from batch_server.serving.scratch import scratch
+
 WORD_BYTES = 8
-_MAX_GAP = 255
-# Words compared at a time: two AVX2 or one AVX-512 register, and most rows of a drawing have such stretches of paper.
-_BLOCK = 8
+_MAX_GAP = np.uint64(255)
+_BITS = 64
 
 
-def encode_sparse_words(values: NDArray[np.uint8], paper: bytes) -> NDArray[np.uint8]:
+class SparseWords(NamedTuple):
+    """An encoded tensor; its arrays are valid until this thread encodes another one.
+
+    Attributes:
+        gaps: uint8 `[n]`, the distance of each word that is sent from the one before it.
+        words: uint64 `[n]`.
+        tail: uint8, the bytes behind the last whole word.
+    """
+
+    gaps: NDArray[np.uint8]
+    words: NDArray[np.uint64]
+    tail: NDArray[np.uint8]
+
+    @property
+    def size_bytes(self) -> int:
+        """On the wire: at most 4 + 9/8 of the tensor's bytes."""
+        return 4 + self.gaps.nbytes + self.words.nbytes + self.tail.nbytes
+
+    def write(self, out: NDArray[np.uint8]) -> None:
+        """Writes the format's bytes.
+
+        Args:
+            out: uint8 `[size_bytes]`.
+        """
+        count = len(self.gaps)
+        out[:4] = np.frombuffer(count.to_bytes(4, "little"), np.uint8)
+        out[4 : 4 + count] = self.gaps
+        out[4 + count : 4 + count + self.words.nbytes] = self.words.view(np.uint8)
+        out[4 + count + self.words.nbytes :] = self.tail
+
+
+def encode_sparse_words(values: NDArray[np.uint8], paper: bytes) -> SparseWords:
     """Encodes a tensor.
 
     Args:
         values: uint8 of any shape, C-contiguous, made of whole pixels of `len(paper)` bytes.
         paper: Values of one pixel of the background, 1 to 8 bytes.
-
-    Returns:
-        uint8 `[bytes]`, at most 4 + 9/8 of the tensor's bytes.
     """
     flat = values.reshape(-1)
     words = flat[: flat.size // WORD_BYTES * WORD_BYTES].view(np.uint64)
-    tail = flat[words.size * WORD_BYTES :]
-    background = paper_words(paper)
-    gaps = np.empty(words.size, np.uint8)
-    count = _find(words, background, gaps)
-    encoded = np.empty(4 + (1 + WORD_BYTES) * count + tail.size, np.uint8)
-    encoded[:4].view("<u4")[0] = count
-    encoded[4 : 4 + count] = gaps[:count]
-    _gather(words, gaps[:count], encoded[4 + count : encoded.size - tail.size])
-    encoded[encoded.size - tail.size :] = tail
-    return encoded
+    gaps, sent = scratch("gaps", words.size), scratch("words", words.nbytes).view(np.uint64)
+    count = _encode(words, paper_words(paper), gaps, sent)
+    return SparseWords(gaps[:count], sent[:count], flat[words.size * WORD_BYTES :])
 
 
 def paper_words(paper: bytes) -> NDArray[np.uint64]:
@@ -45,57 +72,52 @@ def paper_words(paper: bytes) -> NDArray[np.uint64]:
 
 
 @njit(cache=True, nogil=True)
-def _find(words, paper, gaps):  # type: ignore[no-untyped-def]
-    """Writes the distance of each word to send from the one before it; returns how many there are.
+def _encode(words, paper, gaps, sent):  # type: ignore[no-untyped-def]
+    """Fills `gaps` and `sent`, which hold as many as there are words; returns how many there are to send.
 
-    Positions count from 1 here, so that the gap before the first word is its position too, and are unsigned, which
-    spares a test for negative indices.
+    Positions count from 1, so that the gap before the first word is its position too, and are unsigned, which spares a
+    test for negative indices.
     """
     count, last = np.uint64(0), np.uint64(0)
-    blocks = len(words) // _BLOCK if len(paper) == 1 else 0
-    for block in range(blocks):
-        eight = words[block * _BLOCK : (block + 1) * _BLOCK]
-        different = np.uint64(0)
-        for j in range(_BLOCK):
-            different |= eight[j] ^ paper[0]
-        if different == np.uint64(0):
+    for start in range(0, len(words), _BITS):
+        some = words[start : start + _BITS]
+        inked = _inked_bits(some, start, paper)
+        if inked == np.uint64(0):
             continue
-        first = np.uint64(block * _BLOCK + 1)
-        if first + np.uint64(_BLOCK - 1) - last > np.uint64(_MAX_GAP):
-            count, last = _find_one_by_one(words, paper, block * _BLOCK, (block + 1) * _BLOCK, gaps, count, last)
-            continue
-        for j in range(_BLOCK):  # without a branch: where ink begins and ends cannot be predicted
-            position = first + np.uint64(j)
-            gaps[count] = np.uint8(position - last)
-            sent = eight[np.uint64(j)] != paper[0]
-            count += np.uint64(sent)
-            last = position if sent else last
-    return _find_one_by_one(words, paper, blocks * _BLOCK, len(words), gaps, count, last)[0]
-
-
-@njit(cache=True, nogil=True)
-def _find_one_by_one(words, paper, start, stop, gaps, count, last):  # type: ignore[no-untyped-def]
-    """The same for any gap and any paper; returns the new count and the position of the last word to send."""
-    for i in range(start, stop):
-        if words[i] != paper[i % len(paper)]:
-            position = np.uint64(i + 1)
-            while position - last > np.uint64(_MAX_GAP):
-                gaps[count] = _MAX_GAP
-                count += np.uint64(1)
-                last += np.uint64(_MAX_GAP)
-            gaps[count] = np.uint8(position - last)
+        first = np.uint64(start + 1)
+        while first + _lowest_bit(inked) - last > _MAX_GAP:  # paper is sent where a gap would pass a byte
+            last += _MAX_GAP
+            gaps[count] = np.uint8(_MAX_GAP)
+            sent[count] = words[last - np.uint64(1)]
             count += np.uint64(1)
-            last = position
-    return count, last
+        while inked != np.uint64(0):
+            bit = _lowest_bit(inked)
+            gaps[count] = np.uint8(first + bit - last)
+            sent[count] = some[bit]
+            count += np.uint64(1)
+            last = first + bit
+            inked &= inked - np.uint64(1)
+    return count
 
 
-@njit(cache=True, nogil=True)
-def _gather(words, gaps, out):  # type: ignore[no-untyped-def]
-    """Copies the words at the running sums of `gaps` to `out`, which may begin at any address."""
-    position = np.int64(-1)
-    for i in range(len(gaps)):
-        position += np.int64(gaps[i])
-        word = words[position]
-        eight = out[i * WORD_BYTES : (i + 1) * WORD_BYTES]
-        for byte in range(WORD_BYTES):  # LLVM makes one store of it
-            eight[byte] = word >> np.uint64(8 * byte)
+@njit(cache=True, nogil=True, inline="always")
+def _inked_bits(words, start, paper):  # type: ignore[no-untyped-def]
+    """Bit i is set where word i of at most 64 is not paper; `start` is the first one's position in the tensor."""
+    bits = np.uint64(0)
+    if len(paper) == 1 and len(words) == _BITS:
+        for i in range(_BITS):  # LLVM makes vectors of it: the number of turns and what it compares with are fixed
+            bits |= np.uint64(words[i] != paper[0]) << np.uint64(i)
+    else:
+        for i in range(len(words)):
+            bits |= np.uint64(words[i] != paper[(start + i) % len(paper)]) << np.uint64(i)
+    return bits
+
+
+@intrinsic
+def _lowest_bit(typing: Any, word: Any) -> Any:
+    """The number of the lowest bit that is set in a uint64 that is not 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from inkstream import wire
 from inkstream.errors import CorruptChunk
 from inkstream.v1 import batch_service_pb2 as pb
+from tests.chunk_encoding import encode_chunk
 
 INT31 = st.integers(0, 2**31 - 1)
 INT63 = st.integers(0, 2**63 - 1)
@@ -40,7 +41,7 @@ CHUNKS = st.builds(
 
 
 def encode(chunk: wire.WireChunk) -> list[bytes]:
-    return wire.encode_chunk(*chunk)
+    return encode_chunk(*chunk)
 
 
 def message(chunk: wire.WireChunk) -> pb.Chunk:
@@ -210,7 +211,7 @@ def test_encoding_takes_arrays_and_empty_tensors() -> None:
         wire.WireTensor("key_id", values.dtype, values.shape, pb.COMPRESSION_NONE, values),
         wire.WireTensor("none", empty.dtype, empty.shape, pb.COMPRESSION_NONE, empty),
     ]
-    (encoded,) = wire.encode_chunk(0, 0, 0, 2, 2, tensors, 5)
+    (encoded,) = encode_chunk(0, 0, 0, 2, 2, tensors, 5)
     chunk = pb.StreamBatchesResponse.FromString(encoded).chunk
     assert [tensor.data for tensor in chunk.tensors] == [values.tobytes(), b""]
 
@@ -226,7 +227,7 @@ def test_fields_of_a_newer_server_are_skipped() -> None:
 def test_payloads_are_views_of_the_message() -> None:
     rng = random.Random(0)
     tensor = wire.WireTensor("image", np.dtype("u1"), (9,), pb.COMPRESSION_NONE, rng.randbytes(1000))
-    (encoded,) = wire.encode_chunk(0, 0, 0, 9, 9, [tensor], 5)
+    (encoded,) = encode_chunk(0, 0, 0, 9, 9, [tensor], 5)
     read = wire.parse_message(encoded)
     assert isinstance(read, wire.WireChunk)
     assert isinstance(read.tensors[0].data, memoryview) and read.tensors[0].data.obj is encoded

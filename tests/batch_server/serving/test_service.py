@@ -13,8 +13,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from batch_server.batches import BatchMaker
+from batch_server.batches import BatchMaker, ChunkTensors, TensorSpec
 from batch_server.rendering import RENDERER_VERSION, self_test_digest
+from batch_server.serving import chunks
 from batch_server.store.reader import Dataset
 from inkstream import messages, wire
 from inkstream.chunking import Span
@@ -146,12 +147,22 @@ def test_a_row_of_8_mb_passes_too(
     """No setting gives so large a row, so the pictures here are made up: noise, which nothing shrinks."""
     noise = np.random.default_rng(0).integers(0, 256, (1, 1640, 1640, 3), dtype=np.uint8)
     assert noise.nbytes > 8_000_000
-    chunk_of = BatchMaker.chunk
-    monkeypatch.setattr(BatchMaker, "chunk", lambda *a, **options: chunk_of(*a, **options)._replace(image=noise))
+    chunk_of, specs_of = BatchMaker.chunk, chunks.tensor_specs
+
+    def noisy(*position: Any, image: np.ndarray, **options: Any) -> ChunkTensors:
+        image[:] = noise
+        return chunk_of(*position, **options)._replace(image=image)
+
+    def large_specs(render: Render) -> tuple[TensorSpec, ...]:
+        image, *others = specs_of(render)
+        return image._replace(row_shape=noise.shape[1:]), *others
+
+    monkeypatch.setattr(BatchMaker, "chunk", noisy)
+    monkeypatch.setattr(chunks, "tensor_specs", large_specs)
     caller = call(serve().address)
-    chunks = caller.chunks(caller.request(pipeline(batch_size=1), steps=3, compression=compression))
-    assert len(chunks) == 3
-    for chunk in chunks:
+    got = caller.chunks(caller.request(pipeline(batch_size=1), steps=3, compression=compression))
+    assert len(got) == 3
+    for chunk in got:
         tensors = decoded(chunk)
         assert np.array_equal(tensors["image"], noise)
         assert chunk.checksum == wire.checksum(chunk.epoch, chunk.step, 0, 1, tensors)
