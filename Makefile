@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
-.PHONY: setup demo test chaos lint bench proto clean
+.PHONY: setup demo test chaos lint bench bench-peers proto clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -14,7 +14,8 @@ help:
 	@echo "make test              every test"
 	@echo "make chaos             what takes longer: servers killed, frozen and overloaded under running trainers"
 	@echo "make lint              static checks"
-	@echo "make bench             benchmarks"
+	@echo "make bench             benchmarks, in under five minutes, into docs/benchmarks.md"
+	@echo "make bench-peers       beside PyTorch, Grain and TensorFlow, in an environment of several GB for them"
 	@echo "make proto             regenerate the contract's code"
 	@echo "make setup             only the environment, in .venv"
 
@@ -44,6 +45,9 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+bench-peers: setup
+	$(BIN)/python -m benchmarks peers
 
 proto: setup
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=proto --pyi_out=proto --grpc_python_out=proto \

@@ -7,6 +7,7 @@ code; where neither can be written to, Numba takes the user's own cache folder.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import xxhash
@@ -29,3 +30,25 @@ def use_kernel_cache() -> None:
     if parent.name.startswith(_PREFIX):
         parent = parent.parent  # a process that started this one has set it
     os.environ[_VARIABLE] = str(parent / f"{_PREFIX}{digest.hexdigest()}")
+
+
+def when_compiling(tell: Callable[[str], None]) -> None:
+    """Has it told when the first kernel is compiled because it is not in the cache: a start then takes long.
+
+    Args:
+        tell: Called once at most, in any thread.
+    """
+    from numba.core import event  # not above: the cache's folder has to be set before Numba is imported
+
+    class Compilation(event.Listener):
+        told = False
+
+        def on_start(self, event: object) -> None:
+            if not self.told:
+                self.told = True
+                tell("compiling kernels: once for this version on this machine, about half a minute")
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    event.register("numba:compile", Compilation())

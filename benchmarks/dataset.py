@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import inkstream
+from batch_server.store.reader import Dataset
 from deploy.sketches import write_labelled
 
 BATCH_SERVER = (sys.executable, "-m", "batch_server")
@@ -32,3 +33,24 @@ def imported_dataset() -> Iterator[Path]:
         command = [*BATCH_SERVER, "import", *map(str, sources), "--dataset", str(dataset)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         yield dataset
+
+
+def drawings_in(dataset: Path) -> str:
+    """What a dataset of `imported_dataset` holds, in words."""
+    kind = "drawings of Quick, Draw!" if any(path.exists() for path in REAL_DRAWINGS) else "generated sketches"
+    return f"{Dataset.open(dataset).samples:,} {kind}"
+
+
+@contextmanager
+def served(dataset: Path) -> Iterator[str]:
+    """The address of a server, on this machine, of a dataset that is alone in its folder."""
+    command = [*BATCH_SERVER, "serve", "--data", str(dataset.parent), "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            address = server.stdout.readline().removeprefix("listening on ").strip()
+            if not address:
+                raise RuntimeError(f"the server did not start: {' '.join(command)}")
+            yield address
+        finally:
+            server.terminate()

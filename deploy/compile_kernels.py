@@ -40,6 +40,7 @@ def main() -> int:
                 max_streams=4,
             )
         )
+        server.load()
         server.start()
         try:
             for pipeline in pipelines():

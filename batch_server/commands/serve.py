@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from batch_server.kernel_cache import when_compiling
+from batch_server.progress import ConsoleProgress
 from batch_server.serving.metrics_port import metrics_port
 from batch_server.serving.server import BatchServer, ServerSettings
 from batch_server.serving.tls import ServerCertificate
@@ -92,6 +94,11 @@ def add(subcommands: Subcommands) -> None:
         metavar="HOST:PORT",
         help="where to show figures: /metrics for Prometheus, / for people; off unless given, port 0 picks a free one",
     )
+    parser.add_argument(
+        "--warm",
+        action="store_true",
+        help="read each dataset into memory before it is served; until then health checks say NOT_SERVING",
+    )
     parser.add_argument("--max-streams", type=_count, default=64, metavar="N", help="streams at a time")
     parser.add_argument(
         "--drain-delay",
@@ -118,6 +125,7 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if tokens and not certificate:
         _LOG.warning("tokens without TLS: who can read along on the network learns them")
+    when_compiling(_LOG.info)
     stop = _Stop()
     server = BatchServer(
         ServerSettings(
@@ -127,11 +135,13 @@ def run(options: argparse.Namespace) -> int:
             memory_bytes=options.memory << 20,
             cache_bytes=options.cache << 20,
             max_streams=options.max_streams,
+            warm=options.warm,
             certificate=certificate,
             tokens=tokens,
         )
     )
     metrics = metrics_port(server, listen_metrics, certificate, tokens) if listen_metrics else None
+    _load(server, with_progress=options.warm)
     stop.drain_from_now_on()
     server.start()
     print(f"listening on {server.address}", flush=True)
@@ -146,6 +156,14 @@ def run(options: argparse.Namespace) -> int:
     if number == signal.SIGINT:
         return EXIT_INTERRUPTED
     return EXIT_DONE if complete else EXIT_STOPPED
+
+
+def _load(server: BatchServer, *, with_progress: bool) -> None:
+    if not with_progress:
+        server.load()
+        return
+    with ConsoleProgress() as progress:
+        server.load(lambda what, done, total: progress.tell(what, done, total, f"{done / 1e9:,.2f} GB"))
 
 
 class _Stop:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from batch_server.serving.errors import ServerStarting
 from inkstream.errors import ServerDraining, ServerFull
 
 _LOG = logging.getLogger(__name__)
@@ -17,6 +18,7 @@ _LOG = logging.getLogger(__name__)
 # When to ask again. A range takes about a tenth of a second; while draining, another server should be asked.
 FULL_RETRY_S = 0.5
 DRAINING_RETRY_S = 5.0
+STARTING_RETRY_S = 1.0
 
 # A client that has kept its stream waiting for so long may lose it to one that wants to begin. A live client reads all
 # it asks for at once (it reserves the memory first), so seconds of silence mean a stopped process or a dead network.
@@ -100,6 +102,7 @@ class Admission:
     Attributes:
         max_streams: Streams at a time.
         ended_streams: How many lost their place.
+        starting: Whether the server is not ready yet.
     """
 
     def __init__(
@@ -112,7 +115,17 @@ class Admission:
         self._lock = threading.Lock()
         self._streams: set[Stream] = set()
         self.ended_streams = 0
+        self.starting = False
         self._draining = False
+
+    def check_started(self) -> None:
+        """Lets a call pass that is no stream.
+
+        Raises:
+            ServerStarting: The server is not ready yet.
+        """
+        if self.starting:
+            raise ServerStarting("the server is reading its datasets: ask another, or again", STARTING_RETRY_S)
 
     @contextmanager
     def stream(self, cancel: Callable[[], None]) -> Iterator[Stream]:
@@ -122,9 +135,11 @@ class Admission:
             cancel: Ends the stream's call at once, from any thread.
 
         Raises:
+            ServerStarting: The server is not ready yet.
             ServerDraining: The server is stopping.
             ServerFull: All places are taken by streams that make progress, or a stalled one has not left yet.
         """
+        self.check_started()
         stream = Stream(cancel, self._clock)
         with self._lock:
             if self._draining:

@@ -63,10 +63,16 @@ class Catalog:
     Args:
         folder: Where they are; `look` lists it.
         clock: Seconds, monotonic.
+        prepare: Done with each dataset before it is served; an OSError is a reason not to.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic):
-        self._folder, self._clock = folder, clock
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float] = time.monotonic,
+        prepare: Callable[[Dataset], None] = lambda dataset: None,
+    ):
+        self._folder, self._clock, self._prepare = folder, clock, prepare
         self._looking = threading.Lock()
         self._lock = threading.Lock()  # never held while a file is opened, so that no request waits for one
         self._files: dict[str, _File] = {}
@@ -77,6 +83,13 @@ class Catalog:
         """Of the datasets, in code-point order."""
         with self._lock:
             return sorted(self._served)
+
+    @property
+    def used_bytes(self) -> int:
+        """Size of all datasets that are open, also of those that were replaced or removed lately."""
+        with self._lock:
+            served = {*self._served.values(), *(served for served, _ in self._replaced.values())}
+        return sum(each.dataset.used_bytes for each in served)
 
     def by_name(self, name: str) -> Served:
         """The dataset that has a name now.
@@ -148,6 +161,7 @@ class Catalog:
     def _open(self, name: str) -> Served | None:
         try:
             dataset = Dataset.open(self._folder / f"{name}{SUFFIX}")
+            self._prepare(dataset)
         except (DatasetError, OSError, ValueError) as error:
             _LOG.warning("dataset %s is not served: %s", name, error)
             return None
@@ -185,7 +199,8 @@ class CatalogWatch:
     def stop(self) -> None:
         """Ends the thread."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):

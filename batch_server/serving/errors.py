@@ -24,6 +24,7 @@ from inkstream.errors import (
     ServerDraining,
     ServerFull,
     ServerMismatch,
+    ServerUnavailable,
     UnknownDataset,
     Violation,
 )
@@ -54,6 +55,10 @@ class DigestMismatch(ServerMismatch):
     """This server would draw other batches than asked for."""
 
 
+class ServerStarting(ServerUnavailable):
+    """The server is still reading its datasets."""
+
+
 class Status(NamedTuple):
     """How a call ends."""
 
@@ -75,6 +80,7 @@ _KINDS: dict[type[Exception], tuple[Any, str]] = {
     RottenColumn: (grpc.StatusCode.DATA_LOSS, "ROTTEN_DATA"),
     ServerFull: (grpc.StatusCode.RESOURCE_EXHAUSTED, "SERVER_FULL"),
     ServerDraining: (grpc.StatusCode.UNAVAILABLE, "DRAINING"),
+    ServerStarting: (grpc.StatusCode.UNAVAILABLE, "STARTING"),
 }
 
 
@@ -94,7 +100,7 @@ def status_of(error: Exception) -> Status:
     match error:
         case InvalidPipeline() | InvalidField():
             extra = [_bad_request(error.violations)]
-        case ServerFull() | ServerDraining():
+        case ServerFull() | ServerDraining() | ServerStarting():
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromMilliseconds(round(error.retry_after_s * 1000))
             extra = [retry]

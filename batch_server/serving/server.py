@@ -25,6 +25,7 @@ from batch_server.serving.chunk_cache import ChunkCache
 from batch_server.serving.chunks import chunk_messages
 from batch_server.serving.errors import failures_as_statuses
 from batch_server.serving.health import Health
+from batch_server.serving.preparation import Preparation, Tell
 from batch_server.serving.read_ahead import ReadAhead
 from batch_server.serving.service import SERVICE_NAME, BatchService
 from batch_server.serving.tls import ServerCertificate
@@ -81,6 +82,7 @@ class ServerSettings:
         max_streams: Streams at a time.
         certificate: For TLS; None listens without encryption.
         tokens: Who may call; None lets everyone.
+        warm: Whether datasets are read into memory before they are served.
     """
 
     data: Path
@@ -91,6 +93,7 @@ class ServerSettings:
     max_streams: int
     certificate: ServerCertificate | None = None
     tokens: TokenFile | None = None
+    warm: bool = False
 
 
 class BatchServer:
@@ -114,8 +117,10 @@ class BatchServer:
     """
 
     def __init__(self, settings: ServerSettings):
-        self.catalog = Catalog(settings.data)
-        self.catalog.look()
+        self._preparation = Preparation(settings.memory_bytes, settings.warm)
+        self.catalog = Catalog(
+            settings.data, prepare=lambda dataset: self._preparation.prepare(dataset, self.catalog.used_bytes)
+        )
         self._watch = CatalogWatch(self.catalog)
         self.admission = Admission(settings.max_streams)
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="render")
@@ -133,8 +138,8 @@ class BatchServer:
             self.activity,
             self._read_ahead,
         )
-        self._warm_up()
         self._health = Health(_HEALTH_NAMES)
+        self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         threads = settings.max_streams + _MAX_CALLS + _MAX_REFLECTIONS + MAX_WAITING + _SPARE_THREADS
         self._server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="call"),
@@ -151,12 +156,28 @@ class BatchServer:
         )
         self.address = self._bind(settings.listen, settings.certificate)
 
-    def start(self) -> None:
-        """Answers from now on."""
+    def load(self, tell: Tell = lambda what, done, total: None) -> None:
+        """Opens the datasets, and reads them where that is asked for; meanwhile health checks say NOT_SERVING.
+
+        Args:
+            tell: How far reading is: what, how many bytes, and of how many.
+        """
+        self.admission.starting = True
         self._server.start()
+        self._preparation.tell = tell
+        try:
+            self.catalog.look()
+            self._draw_a_row()
+        except BaseException:  # a signal, say
+            self.stop()
+            raise
+        self._preparation.tell = lambda what, done, total: None  # those that come later are only logged
         self._watch.start()
-        for name in _HEALTH_NAMES:
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def start(self) -> None:
+        """Serves from now on what `load` has opened, and what comes later."""
+        self.admission.starting = False
+        self._say(health_pb2.HealthCheckResponse.SERVING)
 
     def drain(self, delay_s: float, grace_s: float, hurry: Callable[[], bool]) -> bool:
         """Lets the running ranges end, refuses new ones, then stops.
@@ -192,10 +213,16 @@ class BatchServer:
         Args:
             grace_s: For how long calls may end by themselves first.
         """
+        self._preparation.stopped = True
         self._server.stop(grace_s).wait()
         self._watch.stop()
         self._pool.shutdown(cancel_futures=True)
         self._read_ahead.stop()
+
+    def _say(self, status: Any) -> None:
+        """What health checks say."""
+        for name in _HEALTH_NAMES:
+            self._health.set(name, status)
 
     def _bind(self, listen: str, certificate: ServerCertificate | None) -> str:
         host = listen.rpartition(":")[0]
@@ -208,7 +235,7 @@ class BatchServer:
             raise Failure(f"cannot listen on {listen}: the address is in use, or not this machine's") from error
         return f"{host}:{port}"
 
-    def _warm_up(self) -> None:
+    def _draw_a_row(self) -> None:
         """Draws one row, so that the kernels are compiled before a client waits for them."""
         for name in self.catalog.names():
             dataset = self.catalog.by_name(name).dataset

@@ -148,6 +148,7 @@ class BatchService:
 
     def _call(self, run: Callable[[bytes], Any], serialized: bytes, context: Any) -> bytes:
         with failures_as_statuses(context, self._activity.failed), self._calls.place():
+            self._admission.check_started()
             answer: bytes = run(serialized).SerializeToString()
             return answer
 

@@ -39,7 +39,7 @@ def build_page(records: Records, first_index: int, kind: Kind) -> npt.NDArray[np
             f"a record has at most {MAX_RECORD_BYTES:,} bytes, sample {first_index + where} has {lengths[where]:,}: "
             "reject it at import"
         )
-    table_bytes = 4 * (2 * len(records) + 1)
+    table_bytes = table_bytes_of(len(records))
     page = np.empty(table_bytes + int(records.offsets[-1]), np.uint8)
     page[table_bytes:] = records.data
     words = page[:table_bytes].view("<u4")
@@ -85,6 +85,12 @@ def rotten_slots(page: npt.NDArray[np.uint8], first_index: int, records: int, ki
     rotten = np.ones(records, np.bool_)
     _check_page(page, kind.code, first_index, rotten)
     return rotten
+
+
+@njit(cache=True, nogil=True, inline="always")
+def table_bytes_of(records):  # type: ignore[no-untyped-def]
+    """Size of what comes before the records of a page of so many: their offsets and checksums."""
+    return 4 * (2 * records + 1)
 
 
 @njit(cache=True, nogil=True)
@@ -147,7 +153,7 @@ def find(file, pages, samples, index):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, inline="always")
 def _find_slot(file, start, end, count, slot):  # type: ignore[no-untyped-def]
     """`find` in the page of `count` records that is `file[start:end]`."""
-    first_byte = start + 4 * (2 * count + 1)
+    first_byte = start + table_bytes_of(count)
     if first_byte > end:
         return start, np.int64(-1), np.uint32(0)
     begin = first_byte + np.int64(load32(file, np.uint64(start + 4 * slot)))

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+from numba import njit
+
 import batch_server
-from batch_server.kernel_cache import KERNELS
+from batch_server.kernel_cache import KERNELS, when_compiling
 
 PACKAGE = Path(batch_server.__file__).parent
 # Numba itself, or what another file compiles with it.
@@ -18,3 +20,15 @@ def test_every_file_with_a_kernel_counts() -> None:
     compiled = {file for file in PACKAGE.rglob("*.py") if COMPILED.search(file.read_text())}
     assert PACKAGE / "randomness.py" in compiled
     assert compiled <= counted
+
+
+def test_it_is_told_once_that_kernels_are_compiled() -> None:
+    told: list[str] = []
+    kernel = njit(lambda x: x + 1)
+    assert kernel(1) == 2
+    when_compiling(told.append)
+    assert kernel(1) == 2
+    assert told == []  # it is there
+    assert kernel(1.0) == 2.0
+    assert kernel(1j) == 1 + 1j
+    assert len(told) == 1 and told[0].startswith("compiling kernels")

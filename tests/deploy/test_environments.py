@@ -32,7 +32,7 @@ def needed(extras: Iterable[str], more: Iterable[str] = ()) -> list[Requirement]
     return [Requirement(text) for text in texts]
 
 
-@pytest.mark.parametrize("name", ["client", "server", "trainer", "cuda", "dev", "all"])
+@pytest.mark.parametrize("name", ["client", "server", "trainer", "cuda", "dev", "all", "peers"])
 def test_only_names_and_versions_are_pinned(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     requirements = [Requirement(line) for line in text.splitlines()]

@@ -81,6 +81,7 @@ def error_of(refuser: Refuser, fake_server: Any) -> Any:
         (Code.DATA_LOSS, "ROTTEN_DATA", errors.RottenData),
         (Code.RESOURCE_EXHAUSTED, "SERVER_FULL", errors.ServerFull),
         (Code.UNAVAILABLE, "DRAINING", errors.ServerDraining),
+        (Code.UNAVAILABLE, "STARTING", errors.ServerUnavailable),
         (Code.INTERNAL, "INTERNAL", errors.ServerFailure),
         (Code.INVALID_ARGUMENT, "INVALID_FIELD", errors.InvalidRequest),
         # Without a reason: from a connection, a proxy, or a program that is no batch server.

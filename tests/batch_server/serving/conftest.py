@@ -84,6 +84,7 @@ def serve(sketches: Path) -> Iterator[Callable[..., BatchServer]]:
         running.append(
             BatchServer(ServerSettings(data, "127.0.0.1:0", threads, max_streams=max_streams, **sizes, **options))
         )
+        running[-1].load()
         running[-1].start()
         return running[-1]
 

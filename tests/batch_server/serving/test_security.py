@@ -82,6 +82,7 @@ def mutual(sketches: Path, authority: Any, clients_ca: Path) -> Iterator[str]:
     """The address of a server that asks clients for a certificate."""
     certificate = ServerCertificate(*authority.issue("127.0.0.1", file="mutual"), clients_ca)
     server = BatchServer(ServerSettings(sketches, "127.0.0.1:0", 1, 64 << 20, 0, 1, certificate))
+    server.load()
     server.start()
     yield server.address
     server.stop()

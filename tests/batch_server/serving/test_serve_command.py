@@ -70,6 +70,15 @@ def test_a_container_needs_no_arguments(sketches: Path, start_server: Callable[.
     assert server.stop(signal.SIGTERM) == 0
 
 
+def test_warm_datasets_are_read_first(sketches: Path, start_server: Callable[..., Any], tmp_path: Path) -> None:
+    with open(tmp_path / "log", "w+") as log:
+        server = start_server(sketches, stderr=log, env={"INKSTREAM_WARM": "true", "INKSTREAM_DRAIN_DELAY": "0"})
+        assert server.stop(signal.SIGTERM) == 0
+        log.seek(0)
+        said = log.read()
+    assert said.index("dataset sketches: reading") < said.index("dataset sketches: read in")
+
+
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_range_ends_before_the_server_does(
     sketches: Path, start_server: Callable[..., Any], call: Callable[..., Any], sent: signal.Signals, code: int

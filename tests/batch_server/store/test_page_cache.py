@@ -1,4 +1,4 @@
-"""Asking ahead, on a file whose pages the system has forgotten."""
+"""Asking ahead and reading everything, on a file whose pages the system has forgotten."""
 
 import ctypes
 import mmap
@@ -13,7 +13,9 @@ import pytest
 
 from batch_server.memory_limits import MemoryLimit
 from batch_server.store import mapped_file
+from batch_server.store.errors import UnreadableDataset
 from batch_server.store.reader import Dataset
+from batch_server.store.warming import read_into_memory
 
 DEADLINE_S = 60.0
 
@@ -77,3 +79,53 @@ def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path, monkeyp
 def test_asking_out_of_range_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="indices must be from 0 to 8,191"):
         Dataset.open(path).ask_ahead(np.array([8192]))
+
+
+def read(dataset: Dataset, records: bool) -> list[tuple[int, int]]:
+    """Reads a dataset into memory; returns what was told."""
+    told: list[tuple[int, int]] = []
+    read_into_memory(
+        dataset,
+        records=records,
+        tell=lambda done, total: told.append((done, total)),
+        stopped=lambda: False,
+    )
+    return told
+
+
+def test_a_dataset_is_read_into_memory_whole(path: Path) -> None:
+    forget(path)
+    told = read(Dataset.open(path), records=True)
+    assert pages_in_memory(path).all()
+    assert told[0] == (0, path.stat().st_size)
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)
+    assert told == sorted(told)
+
+
+def test_without_its_records_that_is_what_every_batch_needs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(1, of_container=True))
+    dataset = Dataset.open(path)
+    forget(path)
+    told = read(dataset, records=False)
+    assert told[-1][0] == told[-1][1] < path.stat().st_size / 2
+    held = pages_in_memory(path)
+    assert not held.all()
+    forgotten = held.sum()
+    for name in dataset.columns:
+        dataset.take(name, np.arange(dataset.samples))
+    assert pages_in_memory(path).sum() == forgotten  # nothing had to be read
+
+
+def test_reading_stops_when_it_is_told_to(path: Path) -> None:
+    forget(path)
+    read_into_memory(Dataset.open(path), records=True, tell=lambda done, total: None, stopped=lambda: True)
+    assert not pages_in_memory(path).all()
+
+
+def test_a_file_that_was_cut_short_meanwhile_is_told(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.lmdb"
+    copy.write_bytes(path.read_bytes())
+    dataset = Dataset.open(copy)
+    os.truncate(copy, 8192)
+    with pytest.raises(UnreadableDataset, match="was cut short at byte 8,192"):
+        read_into_memory(dataset, records=True, tell=lambda done, total: None, stopped=lambda: False)

@@ -1,0 +1,58 @@
+"""What is done with a dataset before it is served: it is said if it does not fit into memory, and it may be read."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from batch_server.memory_limits import PROGRAM_BYTES, memory_limit
+from batch_server.store.reader import Dataset
+from batch_server.store.warming import read_into_memory
+
+_LOG = logging.getLogger(__name__)
+
+# What is done, how many bytes of it, and of how many.
+Tell = Callable[[str, int, int], None]
+
+
+class Preparation:
+    """Prepares datasets.
+
+    Args:
+        chunk_bytes: What the server may take for chunks, beside the datasets.
+        warm: Whether to read each dataset into memory.
+
+    Attributes:
+        tell: How far reading is.
+        stopped: Whether to give up; it may be set by any thread.
+    """
+
+    def __init__(self, chunk_bytes: int, warm: bool):
+        self._server_bytes, self._warm = chunk_bytes + PROGRAM_BYTES, warm
+        self.tell: Tell = lambda what, done, total: None
+        self.stopped = False
+
+    def prepare(self, dataset: Dataset, beside_bytes: int) -> None:
+        """Prepares one.
+
+        Args:
+            dataset: Just opened.
+            beside_bytes: Size of the datasets that are served already.
+
+        Raises:
+            UnreadableDataset: The disk cannot read it, or it was cut short meanwhile.
+        """
+        shortage = memory_limit().shortage(dataset.used_bytes + beside_bytes, self._server_bytes)
+        if shortage:
+            _LOG.warning("dataset %s: %s", dataset.name, shortage)
+        if not self._warm:
+            return
+        what = "its columns and offsets" if shortage else f"{dataset.used_bytes / 1e9:,.2f} GB"
+        _LOG.info("dataset %s: reading %s into memory", dataset.name, what)
+        begun_s = time.monotonic()
+        read_into_memory(
+            dataset,
+            records=not shortage,
+            tell=lambda done, total: self.tell(f"reading {dataset.name}", done, total),
+            stopped=lambda: self.stopped,
+        )
+        _LOG.info("dataset %s: read in %.1f s", dataset.name, time.monotonic() - begun_s)
