@@ -23,7 +23,7 @@ def draw_bars(table: Table, path: Path) -> None:
     bars = axes.barh(names, values, color=[OURS if name.startswith("Inkstream") else OTHERS for name in names])
     axes.bar_label(bars, [f"{row[1]}  ({row[-1]})" for row in table.rows], padding=4)
     axes.set_title(table.header[1], loc="left", fontsize=11)
-    axes.margins(x=0.18)
+    axes.margins(x=0.22)
     axes.invert_yaxis()
     axes.xaxis.set_visible(False)
     axes.tick_params(axis="y", length=0, labelcolor=TEXT)

@@ -18,6 +18,7 @@ class Goal(NamedTuple):
         target: The bound, in the figure's unit.
         at_least: Whether the figure must not be below the target, else not above it.
         form: How a value is written, a format string.
+        short_of_it: Why it was missed when it was, or cannot be measured everywhere, and the next step.
     """
 
     what: str
@@ -25,6 +26,7 @@ class Goal(NamedTuple):
     target: float
     at_least: bool
     form: str
+    short_of_it: str = ""
 
     def verdict(self, value: float) -> str:
         """`reached` or `missed`."""
@@ -66,11 +68,13 @@ GOALS = (
 
 
 def goals_table(figures: Mapping[str, float]) -> Table:
-    """Holds figures against their targets; one that was not measured is listed as that."""
-    rows = []
+    """Holds figures against their targets, with what is to say of those that were missed or not measured."""
+    rows, remarks = [], []
     for goal in GOALS:
         bound = f"{'at least' if goal.at_least else 'at most'} {goal.form.format(goal.target)}"
         value = figures.get(goal.figure)
-        measured = ("not measured", "") if value is None else (goal.form.format(value), goal.verdict(value))
+        measured = ("", "not measured") if value is None else (goal.form.format(value), goal.verdict(value))
         rows.append((goal.what, bound, *measured))
-    return Table("Targets", "", ("what", "target", "measured", "verdict"), rows)
+        if measured[1] != "reached" and goal.short_of_it:
+            remarks.append(f"{goal.what}: {goal.short_of_it}")
+    return Table("Targets", " ".join(remarks), ("what", "target", "measured", "verdict"), rows)

@@ -35,7 +35,7 @@ def test_a_figure_is_held_against_its_target_on_the_right_side() -> None:
     for goal, high, low in zip(GOALS, goals_table(above).rows, goals_table(below).rows, strict=True):
         assert (high[-1], low[-1]) == (("reached", "missed") if goal.at_least else ("missed", "reached"))
         assert goal.verdict(goal.target) == "reached"
-    assert {row[2:] for row in goals_table({}).rows} == {("not measured", "")}
+    assert {row[2:] for row in goals_table({}).rows} == {("", "not measured")}
 
 
 def test_peers_are_compared_by_the_best_median_of_each() -> None:

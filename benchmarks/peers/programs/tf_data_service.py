@@ -1,6 +1,7 @@
 """The tf.data service, with a dispatcher and a worker in another process: `tf_data_service.py FILE auto|none`.
 
-`auto` compresses batches between worker and trainer, as is the default.
+`auto` compresses batches between worker and trainer, as is the default. TensorFlow lets dispatcher and worker listen on
+all interfaces, for the seconds that they live.
 """
 
 import os
