@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
+import numpy as np
 from drawing import BATCH_SIZE
 from rate import print_rate
 
@@ -18,16 +19,20 @@ from inkstream.chunking import Span
 
 
 def batches(maker: BatchMaker, threads: int) -> Iterator[int]:
-    """The rows of batch after batch, each drawn by one thread."""
+    """The rows of batch after batch, each drawn by one thread, into memory that is used again and again."""
     plan = maker.epoch_plan
+    render = maker.pipeline.render
+    rooms = np.empty((2 * threads, BATCH_SIZE, render.size, render.size, render.channels), np.uint8)
 
     def draw(number: int) -> int:
         epoch, step = divmod(number, plan.steps_per_epoch)
-        return len(maker.chunk(epoch, step, Span(0, plan.batch_rows(step))).image)
+        rows = Span(0, plan.batch_rows(step))
+        maker.chunk(epoch, step, rows, image=rooms[number % len(rooms), : rows.size])
+        return rows.size
 
     with ThreadPoolExecutor(threads) as pool:
-        under_way = [pool.submit(draw, number) for number in range(2 * threads)]
-        for number in count(len(under_way)):
+        under_way = [pool.submit(draw, number) for number in range(len(rooms))]
+        for number in count(len(rooms)):
             yield under_way.pop(0).result()
             under_way.append(pool.submit(draw, number))
 
