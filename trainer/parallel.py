@@ -80,7 +80,7 @@ class Parallel:
         """
         count = len(self.local_devices)
         blocks = {name: array.reshape(count, -1, *array.shape[1:]) for name, array in batch.items()}
-        return {name: jax.device_put(array, self._by_row) for name, array in blocks.items()}
+        return jax.device_put(blocks, self._by_row)  # in one call: one for each array takes nearly twice as long
 
     def train(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Compiles `step(state, batch, position) -> (state, figures)`; the state given is used up.

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 import pytest
 
+from inkstream.memory import Recycler
 from trainer.input import DeviceInput
 from trainer.parallel import Parallel, joined
 
@@ -81,6 +82,30 @@ def test_only_one_batch_is_put_ahead(parallel):
     with DeviceInput(source, recorded, OUTPUTS) as batches:
         for number, _ in enumerate(batches):
             assert len(placed) <= number + 2 and source.taken <= number + 3
+
+
+def test_the_next_batch_is_put_on_the_devices_while_the_caller_works(parallel):
+    second = threading.Event()
+    placed = []
+
+    def split(batch):
+        arrays = parallel.split(batch)
+        placed.append(arrays)
+        if len(placed) == 2:
+            second.set()
+        return arrays
+
+    with DeviceInput(Source(50), SimpleNamespace(split=split), OUTPUTS) as batches:
+        next(batches)
+        assert second.wait(WAIT_S)  # nobody has asked for it
+
+
+def test_on_cpu_pictures_are_not_copied(parallel):
+    """They stay where the client decoded them: nothing may write there as long as a device uses them."""
+    images = Recycler(1).empty((4, 16, 16, 1), np.dtype(np.uint8))
+    (shard, other) = parallel.split({"image": images})["image"].addressable_shards
+    assert shard.data.unsafe_buffer_pointer() == images.ctypes.data
+    assert other.data.unsafe_buffer_pointer() == images[2:].ctypes.data
 
 
 def test_an_error_of_the_stream_is_raised_where_the_batch_was_awaited(parallel):
