@@ -51,7 +51,7 @@ class Figures:
         held_back: Share of the quota's periods in which it was used up.
         other_cores: Processors that other programs used meanwhile; None where unknown.
         found_per_s: Drawings per second on all threads with the data as they lay, in memory or not.
-        disk_reads: Pages that had to come from the disk for that.
+        disk_bytes: That had to come from the disk for that.
         shortage: Why the dataset does not fit into memory; None if it does.
         read_s: Seconds of one thread for a drawing's record and columns.
         draw_s: The same for augmenting and drawing it.
@@ -65,7 +65,7 @@ class Figures:
     held_back: float
     other_cores: float | None
     found_per_s: float
-    disk_reads: int
+    disk_bytes: int
     shortage: str | None
     read_s: float
     draw_s: float
@@ -92,10 +92,11 @@ def diagnose(figures: Figures, pipeline: Pipeline) -> Diagnosis:
 def _limit(figures: Figures) -> tuple[str, str]:
     best = figures.default
     delivers = f"This machine delivers at most {best.all_threads_per_s:,.0f} drawings/s"
-    if figures.disk_reads and figures.found_per_s < _DISK * best.all_threads_per_s:
+    if figures.disk_bytes and figures.found_per_s < _DISK * best.all_threads_per_s:
         return "disk", (
-            f"The disk limits: drawings came at {figures.found_per_s:,.0f}/s, with {figures.disk_reads:,} reads from "
-            f"the disk, and at {best.all_threads_per_s:,.0f}/s once they were in memory."
+            f"The disk limits: drawings came at {figures.found_per_s:,.0f}/s with "
+            f"{figures.disk_bytes / 1e6:,.1f} MB read from the disk, and at {best.all_threads_per_s:,.0f}/s once they were "
+            "in memory."
         )
     if figures.quota_cores is not None and figures.quota_cores < figures.cores and figures.held_back > _HELD_BACK:
         return "quota", (

@@ -7,6 +7,7 @@ from itertools import count
 from batch_server.doctor.diagnosis import CompressionFigures, Figures
 from batch_server.doctor.workload import Rate, Task, Workload, endless
 from batch_server.memory_limits import PROGRAM_BYTES, memory_limit
+from batch_server.serving.read_ahead import ReadAhead
 from batch_server.store.reader import Dataset
 from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
 from inkstream.pipeline import Pipeline
@@ -19,6 +20,7 @@ _ROUNDS = 3
 # A smaller picture than this is not proposed.
 _LEAST_SIZE_PX = 32
 _HALF_SIZE = "half size"
+_BLOCK_BYTES = 512  # of which the system counts what is read from the disk
 
 
 def measure(dataset: Dataset, pipeline: Pipeline, *, threads: int, seconds: float, chunk_memory_bytes: int) -> Figures:
@@ -45,9 +47,11 @@ def measure(dataset: Dataset, pipeline: Pipeline, *, threads: int, seconds: floa
     _compile(work, tasks)
     meter, quota = UseMeter(), cpu_quota()
 
-    before = _disk_reads()
-    found = work.rate(tasks[names[0]], names[0], threads=threads, seconds=_FOUND * seconds, numbers=count())
-    disk_reads = _disk_reads() - before
+    before, read_ahead = _disk_bytes(), ReadAhead()
+    served = work.message_read_ahead(names[0], read_ahead)
+    found = work.rate(served, names[0], threads=threads, seconds=_FOUND * seconds, numbers=count())
+    read_ahead.stop()
+    disk_bytes = _disk_bytes() - before
 
     one = _on_one_thread(work, tasks, found.chunks, _STAGES * seconds)
     on_all = {
@@ -68,7 +72,7 @@ def measure(dataset: Dataset, pipeline: Pipeline, *, threads: int, seconds: floa
         held_back=use.held_back,
         other_cores=use.others,
         found_per_s=found.per_s,
-        disk_reads=disk_reads,
+        disk_bytes=disk_bytes,
         shortage=memory_limit().shortage(dataset.used_bytes, chunk_memory_bytes + PROGRAM_BYTES),
         read_s=one["read"],
         draw_s=max(0.0, one["draw"] - one["read"]),
@@ -106,6 +110,6 @@ def _of_compression(encode_s: float, all_s: float, rate: Rate) -> CompressionFig
     return CompressionFigures(max(0.0, encode_s), 1 / all_s, rate.per_s, rate.bytes_per_row)
 
 
-def _disk_reads() -> int:
-    """Pages that this process waited for the disk for, since it started."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+def _disk_bytes() -> int:
+    """What this process has had read from the disk since it started."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_inblock * _BLOCK_BYTES

@@ -11,6 +11,7 @@ import numpy as np
 
 from batch_server.batches import BatchMaker, tensor_specs
 from batch_server.serving.chunks import chunk_messages
+from batch_server.serving.read_ahead import ReadAhead
 from batch_server.store.reader import Dataset
 from inkstream.chunking import Span, chunk_rows
 from inkstream.compression import COMPRESSIONS
@@ -19,6 +20,9 @@ from inkstream.v1 import batch_service_pb2 as pb
 
 # A chunk takes milliseconds, from a slow disk perhaps seconds; a disk that answers nothing must end in an error.
 _CHUNK_S = 120.0
+
+# Steps for which records are asked for before they are drawn; clients ask for a few ranges at a time.
+_AHEAD = 16
 
 # What a task does with the rows of a position; returns bytes of messages, 0 if it makes none.
 Task = Callable[["Position"], int]
@@ -90,6 +94,17 @@ class Workload:
 
         def task(position: Position) -> int:
             return sum(map(len, chunk_messages(self._maker, *position, number, blank_rotten=True)))
+
+        return task
+
+    def message_read_ahead(self, compression: str, read_ahead: ReadAhead) -> Task:
+        """The same, with the records of a later chunk asked for first, as a server does."""
+        make = self.message(compression)
+
+        def task(position: Position) -> int:
+            later = position.epoch * self._maker.epoch_plan.steps_per_epoch + position.step + _AHEAD
+            read_ahead.ask(self._maker, *self.position(later, compression))
+            return make(position)
 
         return task
 

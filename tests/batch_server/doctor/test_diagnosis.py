@@ -16,7 +16,7 @@ HEALTHY = Figures(
     held_back=0.0,
     other_cores=0.1,
     found_per_s=1_590_000,
-    disk_reads=0,
+    disk_bytes=0,
     shortage=None,
     read_s=0.3e-6,
     draw_s=3.9e-6,
@@ -35,7 +35,7 @@ def with_sparse(**changes: float) -> dict[str, CompressionFigures]:
         ({}, "drawing", ["Drawing limits", "78%", "5.0 microseconds", "1,600,000 drawings/s", "6,400 MB/s"]),
         ({"compressions": with_sparse(encode_s=30e-6)}, "encoding", ["Encoding limits", "88%"]),
         ({"read_s": 9e-6}, "reading", ["Reading limits"]),
-        ({"found_per_s": 90_000, "disk_reads": 12_345}, "disk", ["The disk limits", "90,000/s", "12,345 reads"]),
+        ({"found_per_s": 90_000, "disk_bytes": 12_345_678}, "disk", ["The disk limits", "90,000/s", "12.3 MB read"]),
         ({"quota_cores": 2.5, "held_back": 0.4}, "quota", ["quota limits", "2.5 of 8", "40%"]),
     ],
 )
@@ -50,7 +50,7 @@ def test_what_limits_is_named_with_its_figures(changes: dict, limit: str, words:
     "changes",
     [
         {"found_per_s": 90_000},  # slow at first, yet nothing came from the disk: somebody else was at work
-        {"disk_reads": 12_345},  # some reads that cost nothing
+        {"disk_bytes": 12_345_678},  # some reads that cost nothing
         {"quota_cores": 8.0, "held_back": 0.4},
         {"quota_cores": 2.5, "held_back": 0.01},
     ],
@@ -68,7 +68,7 @@ def test_what_does_not_limit_is_not_blamed(changes: dict) -> None:
         ({}, "1 Gbit/s carries 118 MB/s, in drawings/s: 29,375 with sparse, 7,165 with none"),
         ({"threads": 4}, "Only 4 of 8 processors draw: raise --threads"),
         ({"shortage": "90 GB do not fit"}, "90 GB do not fit."),
-        ({"found_per_s": 90_000, "disk_reads": 9}, "serve --warm"),
+        ({"found_per_s": 90_000, "disk_bytes": 4096}, "serve --warm"),
         ({"quota_cores": 2.5, "held_back": 0.4}, "--threads 2"),
         ({"other_cores": 3.0}, "Other programs used 3.0 of 8 processors"),
         ({"compressions": with_sparse(all_threads_per_s=600_000.0)}, "8 threads do 3.0 times the work of one"),
