@@ -12,7 +12,7 @@ from inkstream.pipeline import Pipeline
 from inkstream.processors import UseMeter, bound_cores
 from trainer.devices import choose_devices
 from trainer.doctor.diagnosis import Figures, StreamFigures
-from trainer.doctor.training import Training
+from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
@@ -21,8 +21,8 @@ from trainer.service import Service
 from trainer.settings import ModelSettings, Optimization
 
 # Shares of the time.
-_STREAM, _UNCOMPRESSED, _RESIDENT, _FED = 0.3, 0.15, 0.2, 0.35
-# Of a stream's share, what is let pass before it is measured: readers start one after the other.
+_STREAM, _UNCOMPRESSED, _RESIDENT, _FED_SETTLING, _FED = 0.25, 0.15, 0.2, 0.15, 0.25
+# Of the share of a stream alone, what is let pass before it is measured: readers start one after the other.
 _SETTLING = 0.2
 _CALLS = 5
 
@@ -82,9 +82,10 @@ def measure(request: DoctorRequest, say: Callable[[str], None]) -> Figures:
         step = training.measure(itertools.repeat(resident), _RESIDENT * request.seconds)
 
         say("both together ...")
-        source, meter = client.stream(pipeline, epochs=None), UseMeter()
+        source = client.stream(pipeline, epochs=None, memory_bytes=lead_bytes(pipeline))
+        meter = UseMeter()
         with DeviceInput(source, parallel, outputs) as batches:
-            fed = training.measure(batches, _FED * request.seconds)
+            fed = training.measure(batches, _FED * request.seconds, _FED_SETTLING * request.seconds)
             use, stats = meter.so_far(), source.stats()
         return Figures(
             round_trip_s=round_trip_s,

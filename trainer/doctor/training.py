@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 
 import inkstream
+from inkstream.budget import DEFAULT_BUDGET_BYTES
+from inkstream.pipeline import Pipeline
 from trainer.doctor.diagnosis import StepFigures
 from trainer.input import DeviceBatch
 from trainer.models import build
@@ -14,8 +16,19 @@ from trainer.run import Run
 from trainer.steps import TrainState, make_train_step
 from trainer.under_way import StepsUnderWay
 
-# Steps at the beginning that are not timed: what was computed or fetched ahead would flatter or spoil them.
+# Steps at the beginning that are never timed: what was computed or fetched ahead would flatter or spoil them.
 _UNTIMED = 2
+# What a stream may read ahead while it is measured. As much as usual would take seconds to fill, in which servers draw
+# more than steps take.
+_LEAD_BYTES = 64 << 20
+_LEAD_BATCHES = 8
+
+
+def lead_bytes(pipeline: Pipeline) -> int:
+    """The `memory_bytes` of a stream that feeds steps for seconds only."""
+    render = pipeline.render
+    batch_bytes = pipeline.batch_size * render.size**2 * render.channels
+    return min(DEFAULT_BUDGET_BYTES, max(_LEAD_BYTES, _LEAD_BATCHES * batch_bytes))
 
 
 class Training:
@@ -40,14 +53,15 @@ class Training:
         self._steps_ahead = parallel.steps_ahead
         self._step = 0
 
-    def measure(self, batches: Iterator[DeviceBatch], seconds: float) -> StepFigures:
+    def measure(self, batches: Iterator[DeviceBatch], seconds: float, settling_s: float = 0.0) -> StepFigures:
         """Trains on batches as they come.
 
         Args:
             batches: Without end.
-            seconds: For how long; at least one step is timed.
+            seconds: For how long steps are timed; at least one is.
+            settling_s: For how long they are not, before that.
         """
-        clock = _Clock()
+        clock = _Clock(settling_s)
         under_way = StepsUnderWay(self._step, inkstream.Cursor(0, 0), self._steps_ahead, clock.record)
         for batch in batches:
             position = Position(batch.host.epoch, batch.host.step, global_step=self._step)
@@ -63,8 +77,9 @@ class Training:
 class _Clock:
     """Times steps from one's end to the next one's."""
 
-    def __init__(self) -> None:
+    def __init__(self, settling_s: float) -> None:
         self.steps = 0
+        self._settled_at = time.perf_counter() + settling_s
         self._seen = 0
         self._rows = 0
         self._wait_s = 0.0
@@ -77,7 +92,7 @@ class _Clock:
     def record(self, step: int, batch: DeviceBatch, figures: dict[str, float]) -> None:
         self._last_at = time.perf_counter()
         self._seen += 1
-        if self._seen <= _UNTIMED:
+        if self._seen <= _UNTIMED or (not self.steps and self._last_at < self._settled_at):
             self._begun_at = self._last_at
             return
         self.steps += 1
