@@ -35,7 +35,11 @@ def with_sparse(**changes: float) -> dict[str, CompressionFigures]:
         ({}, "drawing", ["Drawing limits", "78%", "5.0 microseconds", "1,600,000 drawings/s", "6,400 MB/s"]),
         ({"compressions": with_sparse(encode_s=30e-6)}, "encoding", ["Encoding limits", "88%"]),
         ({"read_s": 9e-6}, "reading", ["Reading limits"]),
-        ({"found_per_s": 90_000, "disk_bytes": 12_345_678}, "disk", ["The disk limits", "90,000/s", "12.3 MB read"]),
+        (
+            {"found_per_s": 90_000, "disk_bytes": 12_345_678},
+            "disk",
+            ["The disk limits", "90,000/s", "12.3 MB of them from the disk"],
+        ),
         ({"quota_cores": 2.5, "held_back": 0.4}, "quota", ["quota limits", "2.5 of 8", "40%"]),
     ],
 )
