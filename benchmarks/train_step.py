@@ -7,16 +7,13 @@ the cost of the input is at most what is shown.
 
 import itertools
 import statistics
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 import inkstream
-from benchmarks.dataset import AUGMENT, BATCH_SERVER, imported_dataset
+from benchmarks.dataset import AUGMENT, imported_dataset, served
 from benchmarks.table import Table
 from trainer.devices import choose_devices
 from trainer.doctor.diagnosis import StepFigures
@@ -59,7 +56,7 @@ def tables(dataset: Path) -> list[Table]:
     missing = [case.model for case in cases if case.model not in MODELS]
     parallel = Parallel(choose_devices("all" if accelerator else f"cpu:{CPU_DEVICES}"))
     device = f"{len(parallel.local_devices)} x {parallel.local_devices[0].device_kind}"
-    with _server(dataset.parent) as address:
+    with served(dataset) as address:
         measured = {case: _measure(address, dataset.stem, case, parallel) for case in cases if case.model in MODELS}
     notes = f"{device}, float32; rotation, shift, scale and stroke dropout; medians of {ROUNDS} rounds in turn."
     if missing:
@@ -112,18 +109,6 @@ def _measure(address: str, dataset: str, case: Case, parallel: Parallel) -> list
             with DeviceInput(stream, parallel, outputs) as batches:
                 rounds.append(Measured(alone, training.measure(batches, case.seconds, settling_s=1.0)))
         return rounds
-
-
-@contextmanager
-def _server(data: Path) -> Iterator[str]:
-    """A batch server on this machine; its address."""
-    command = [*BATCH_SERVER, "serve", "--data", str(data), "--listen", "127.0.0.1:0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
-        try:
-            yield server.stdout.readline().removeprefix("listening on ").strip()
-        finally:
-            server.terminate()
 
 
 if __name__ == "__main__":

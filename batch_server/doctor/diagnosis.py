@@ -94,8 +94,8 @@ def _limit(figures: Figures) -> tuple[str, str]:
     delivers = f"This machine delivers at most {best.all_threads_per_s:,.0f} drawings/s"
     if figures.disk_bytes and figures.found_per_s < _DISK * best.all_threads_per_s:
         return "disk", (
-            f"The disk limits: drawings came at {figures.found_per_s:,.0f}/s, {figures.disk_bytes / 1e6:,.1f} MB of them "
-            f"from the disk, and at {best.all_threads_per_s:,.0f}/s once they were in memory."
+            f"The disk limits: drawings came at {figures.found_per_s:,.0f}/s, {figures.disk_bytes / 1e6:,.1f} MB of "
+            f"them from the disk, and at {best.all_threads_per_s:,.0f}/s once they were in memory."
         )
     if figures.quota_cores is not None and figures.quota_cores < figures.cores and figures.held_back > _HELD_BACK:
         return "quota", (
