@@ -1,5 +1,6 @@
 """From what was measured to docs/benchmarks.md."""
 
+import re
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from benchmarks.peers.settings import DATALOADER, KERNEL, NONE, SPARSE
 from benchmarks.results import Run, keep, kept
 from benchmarks.table import Table
 
+README = Path(__file__).parents[2] / "README.md"
 RATES = {
     (NONE, ""): [90_000.0, 120_000.0, 100_000.0],
     (SPARSE, ""): [150_000.0, 160_000.0, 170_000.0],
@@ -77,6 +79,15 @@ def test_the_page_shows_every_table_under_its_conditions() -> None:
 
 def test_the_committed_page_is_that_of_the_committed_results() -> None:
     assert PAGE.read_text() == page(kept_runs()), "run `python -m benchmarks.page`"
+
+
+def test_the_readme_claims_no_more_than_was_measured() -> None:
+    """It says how many times as fast as the DataLoader, with the default compression and with none."""
+    claims = re.findall(r"(\d+(?:\.\d)?) times", README.read_text())
+    run = kept("peers")
+    measured = [run.figures["sparse_against_dataloader"], run.figures["none_against_dataloader"]] if run else []
+    assert len(claims) == len(measured)
+    assert all(float(claim) <= figure for claim, figure in zip(claims, measured, strict=True))
 
 
 def test_the_chart_names_each_bar_and_its_figures(tmp_path: Path) -> None:
