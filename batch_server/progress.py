@@ -1,12 +1,13 @@
 """How a long command tells how far it is, on standard error: a bar on a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self, TextIO
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _LINE_EVERY_S = 5.0
 _BAR_EVERY_S = 0.1
@@ -15,29 +16,18 @@ _BAR_EVERY_S = 0.1
 class ConsoleProgress:
     """Use it as a context: the bar is taken away at the end."""
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, file: TextIO | None = None, clock: Callable[[], float] = time.monotonic):
         """Creates a display.
 
         Args:
-            console: Where to; standard error by default.
+            file: Where to; standard error by default.
             clock: Seconds.
         """
-        self._console = console or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._file = file or sys.stderr
         self._clock = clock
         self._told_s = clock()
-        self._bar: Progress | None = None
-        if self._console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}", justify="left"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.fields[detail]}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                auto_refresh=False,
-                transient=True,
-            )
+        self._bar = _bar_on(self._file) if self._file.isatty() else None
+        if self._bar is not None:
             self._task = self._bar.add_task("", total=None, detail="")
 
     def __enter__(self) -> Self:
@@ -53,7 +43,10 @@ class ConsoleProgress:
 
     def note(self, text: str) -> None:
         """Something to know."""
-        self._console.print(text)
+        if self._bar is not None:
+            self._bar.console.print(text)
+        else:
+            print(text, file=self._file, flush=True)
 
     def tell(self, what: str, done: int, total: int | None, detail: str = "") -> None:
         """How far the command is; it may be called as often as one likes.
@@ -71,5 +64,30 @@ class ConsoleProgress:
                 self._told_s = now_s
         elif now_s - self._told_s >= _LINE_EVERY_S:
             share = f" {100 * done // total} %" if total else ""
-            self._console.print(f"{what}{share}{', ' if detail else ''}{detail}")
+            self.note(f"{what}{share}{', ' if detail else ''}{detail}")
             self._told_s = now_s
+
+
+def _bar_on(terminal: TextIO) -> "Progress":
+    # Imported here, since it takes as long as the import of a few thousand drawings, and plain lines need none of it.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}", justify="left"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=terminal, highlight=False, markup=False, soft_wrap=True),
+        auto_refresh=False,
+        transient=True,
+    )

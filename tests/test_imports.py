@@ -27,7 +27,7 @@ def test_client_needs_only_its_few_dependencies() -> None:
 def test_an_import_starts_without_what_serving_needs() -> None:
     loaded = modules_after("from batch_server.commands import import_drawings")
     assert "numba" in loaded
-    assert not loaded & {"cv2", "grpc", "google", "asyncio", "prometheus_client"}
+    assert not loaded & {"cv2", "grpc", "google", "asyncio", "prometheus_client", "rich"}
 
 
 @pytest.mark.parametrize(("half", "never"), [("batch_server", SERVER_NEVER), ("trainer", TRAINER_NEVER)])

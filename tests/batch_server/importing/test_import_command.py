@@ -4,7 +4,6 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
 from batch_server.commands import import_drawings
 from batch_server.importing.display import ConsoleDisplay
@@ -74,7 +73,7 @@ def test_a_source_that_cannot_be_read_is_a_failure(run, tmp_path):
 def test_progress_is_plain_lines_every_few_seconds_where_there_is_no_terminal():
     text = io.StringIO()
     now_s = 0.0
-    with ConsoleDisplay(Console(file=text, width=200), clock=lambda: now_s) as display:
+    with ConsoleDisplay(text, clock=lambda: now_s) as display:
         display.looking()
         for tenths in range(200):
             now_s = tenths / 10
@@ -91,10 +90,16 @@ def test_progress_is_plain_lines_every_few_seconds_where_there_is_no_terminal():
     ]
 
 
-def test_progress_is_a_bar_on_a_terminal():
-    text = io.StringIO()
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = Terminal()
     now_s = 0.0
-    with ConsoleDisplay(Console(file=text, width=120, force_terminal=True), clock=lambda: now_s) as display:
+    with ConsoleDisplay(text, clock=lambda: now_s) as display:
         display.looking()
         now_s = 1.0
         display.reading(Progress(2_000, 77), 4_000)
