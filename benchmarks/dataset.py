@@ -15,8 +15,8 @@ BATCH_SERVER = (sys.executable, "-m", "batch_server")
 # What every benchmark asks for, unless it says otherwise.
 AUGMENT = inkstream.Augment(rotate_deg=10, shift=0.05, scale=(0.9, 1.1), stroke_dropout=0.05)
 
-_QUICKDRAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
-REAL_DRAWINGS = (_QUICKDRAW / "simplified-ndjson", _QUICKDRAW / "simplified-jsonl-nometa")
+QUICKDRAW = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
+REAL_DRAWINGS = (QUICKDRAW / "simplified-ndjson", QUICKDRAW / "simplified-jsonl-nometa")
 
 
 @contextmanager

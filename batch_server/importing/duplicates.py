@@ -85,17 +85,25 @@ def _search(path: Path, marks: Marks) -> None:
         while left:
             entries = np.fromfile(file, _ENTRY, min(left, 2 * BUCKET_ROWS))
             left -= len(entries)
-            # A stable sort keeps rows of one key id in the order in which they came.
-            entries = entries[np.argsort(entries["key_id"], kind="stable")]
-            keys, positions = entries["key_id"], entries["position"]
-            again = np.zeros(len(keys), np.bool_)
-            again[1:] = keys[1:] == keys[:-1]
-            if len(seen):
-                at = np.minimum(np.searchsorted(seen, keys), len(seen) - 1)
-                again |= seen[at] == keys
-            marks.set(positions[again])
+            # Most buckets have none, and sorting bare keys is six times as fast.
+            keys = np.sort(entries["key_id"])
+            if len(seen) or (keys[1:] == keys[:-1]).any():
+                marks.set(_again(entries, seen))
             if left:
-                seen = np.union1d(seen, keys[~again])
+                seen = np.union1d(seen, keys)
+
+
+def _again(entries: npt.NDArray[np.void], seen: KeyIds) -> npt.NDArray[np.uint64]:
+    """The positions of entries whose key id is among those seen, or that of an entry before them."""
+    # A stable sort keeps rows of one key id in the order in which they came.
+    entries = entries[np.argsort(entries["key_id"], kind="stable")]
+    keys = entries["key_id"]
+    again = np.zeros(len(keys), np.bool_)
+    again[1:] = keys[1:] == keys[:-1]
+    if len(seen):
+        at = np.minimum(np.searchsorted(seen, keys), len(seen) - 1)
+        again |= seen[at] == keys
+    return entries["position"][again]
 
 
 def _gathered(pieces: Iterable[KeyIds], size: int) -> Iterable[KeyIds]:

@@ -12,10 +12,10 @@ from batch_server.sources.rows import Position
 from batch_server.sources.walk import Source
 
 # Raised when the same sources would give other parts: an unfinished import of an older version then starts anew.
-STAGING_VERSION = 1
+STAGING_VERSION = 2
 # Enough tasks to keep many workers busy to the end, but no more files than needed.
 TASKS = 128
-TASK_BYTES_MIN, TASK_BYTES_MAX = 1 << 20, 32 << 20
+TASK_BYTES_MIN, TASK_BYTES_MAX = 4 << 20, 32 << 20
 
 
 class Slice(NamedTuple):

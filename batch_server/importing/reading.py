@@ -3,8 +3,9 @@
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import closing
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from batch_server.importing.errors import ImportFailed
@@ -17,6 +18,8 @@ from batch_server.sources.walk import Source
 
 # Reading a part again is all that a kill costs, per worker; each part costs a flush to the disk.
 PART_BYTES = 32 << 20
+# Of rows and rejects, which take some memory each until their part is written; 32 MiB of CSV have about 60,000.
+PART_ENTRIES = 1 << 17
 _TICK_S = 0.1
 
 
@@ -40,9 +43,12 @@ def read_sources(plan: Plan, staging: Staging, workers: int, show: Callable[[Pro
         ImportFailed: A source cannot be read or has changed, or a part cannot be written.
     """
     reading = _Reading(plan, staging)
-    with ThreadPoolExecutor(workers, thread_name_prefix="import") as pool:
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="publish") as publisher,
+        ThreadPoolExecutor(workers, thread_name_prefix="import") as pool,
+    ):
         try:
-            pending = {pool.submit(reading.work) for _ in range(workers)}
+            pending = {pool.submit(reading.work, publisher) for _ in range(workers)}
             while pending:
                 done, pending = wait(pending, timeout=_TICK_S, return_when=FIRST_EXCEPTION)
                 for future in done:
@@ -74,17 +80,24 @@ class _Reading:
         self._lock = threading.Lock()
         self._tasks: Iterator[tuple[int, Task]] = iter(enumerate(plan.tasks))
 
-    def work(self) -> None:
-        """Does task after task, until none is left or `stop` is set."""
+    def work(self, publisher: Executor) -> None:
+        """Does task after task, until none is left or `stop` is set.
+
+        Args:
+            publisher: Publishes parts in the order in which it gets them, so that those of a task never have a gap.
+        """
+        publishing = _Publishing(publisher)
         with Opener() as opener:
             while not self.stop.is_set():
                 with self._lock:
                     index, task = next(self._tasks, (-1, ()))
                 if index < 0:
-                    return
-                self._do(index, task, opener)
+                    break
+                self._do(index, task, opener, publishing)
+        with self._failing():
+            publishing.wait()
 
-    def _do(self, index: int, task: Task, opener: Opener) -> None:
+    def _do(self, index: int, task: Task, opener: Opener, publishing: "_Publishing") -> None:
         """Writes the missing parts of a task."""
         parts = self._staging.parts(index)
         begin, position = (parts[-1].footer.slice, parts[-1].footer.after) if parts else (0, task[0].start)
@@ -92,21 +105,19 @@ class _Reading:
         number = len(parts)
         with closing(_steps(self._plan.sources, task, begin, position, opener)) as steps:
             while begin is not None and not self.stop.is_set():
-                try:
-                    begin, position = self._write_part(index, number, position, steps)
-                except OSError as error:
-                    raise ImportFailed(
-                        f"cannot write to {self._staging.folder}: {error.strerror or error}; make room, and run the "
-                        "same command again to go on"
-                    ) from error
+                with self._failing():
+                    begin, position = self._write_part(
+                        self._staging.part_path(index, number), position, steps, publishing
+                    )
                 number += 1
 
     def _write_part(
-        self, task: int, number: int, after: Position, steps: Iterator[_Step]
+        self, path: Path, after: Position, steps: Iterator[_Step], publishing: "_Publishing"
     ) -> tuple[int | None, Position]:
         """Writes one part from a position on; returns in which slice and where the task goes on, None if it is done."""
         part_bytes = 0
-        with PartWriter(self._staging.part_path(task, number)) as part:
+        begin = None
+        with PartWriter(path) as part:
             for step in steps:
                 if self.stop.is_set():
                     return None, after
@@ -117,11 +128,23 @@ class _Reading:
                 self._advance(step.read_bytes, 0 if step.rows is None else len(step.rows.key_id))
                 part_bytes += step.read_bytes
                 after = step.after
-                if part_bytes >= PART_BYTES:
-                    part.finish(step.slice, after)
-                    return step.slice, after
-            part.finish(None, after)
-            return None, after
+                if part_bytes >= PART_BYTES or part.entries >= PART_ENTRIES:
+                    begin = step.slice
+                    break
+            part.finish(begin, after)
+            publishing.add(part)
+        return begin, after
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Says what to do when a part cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            raise ImportFailed(
+                f"cannot write to {self._staging.folder}: {error.strerror or error}; make room, and run the "
+                "same command again to go on"
+            ) from error
 
     def _advance(self, read_bytes: int, rows: int) -> None:
         with self._lock:
@@ -134,6 +157,32 @@ class _Reading:
         return (
             sum(_size(self._plan.sources, piece) for piece in task[:begin]) + position.offset - task[begin].start.offset
         )
+
+
+class _Publishing:
+    """Lets one part at a time reach the disk while its worker reads the next one."""
+
+    def __init__(self, publisher: Executor):
+        self._publisher = publisher
+        self._last: Future[None] | None = None
+
+    def add(self, part: PartWriter) -> None:
+        """Takes a finished part; waits for the one before it.
+
+        Raises:
+            OSError: That one could not be written.
+        """
+        self.wait()
+        self._last = self._publisher.submit(part.publish)
+
+    def wait(self) -> None:
+        """Waits until all parts have their names.
+
+        Raises:
+            OSError: The last one could not be written.
+        """
+        if self._last is not None:
+            self._last.result()
 
 
 def _steps(

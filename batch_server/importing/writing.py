@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import numpy.typing as npt
 
+from batch_server.importing.ahead import ahead
 from batch_server.importing.duplicates import Marks, find_duplicates
 from batch_server.importing.errors import ImportFailed
 from batch_server.importing.plan import Plan
@@ -95,7 +96,7 @@ class PartsMerger:
     def _keys(self) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]]:
         for parts in self._parts:
             for part in parts:
-                yield from part.keys(self._void)
+                yield part.keys(self._void)
 
     def _classes(self, again: Marks) -> list[str]:
         """The classes that the dataset's drawings have, in code-point order: those of kept rows only."""
@@ -103,10 +104,11 @@ class PartsMerger:
         position = 0
         for parts in self._parts:
             for part in parts:
-                seen = np.zeros(len(part.footer.classes) + 1, np.bool_)  # NO_CLASS is -1 and so marks the last
-                for key_id, class_index in part.keys(self._void):
-                    seen[class_index[~again.take(position, position + len(key_id))]] = True
-                    position += len(key_id)
+                _, class_index = part.keys(self._void)
+                kept = class_index[~again.take(position, position + len(class_index))]
+                position += len(class_index)
+                seen = np.zeros(len(part.footer.classes) + 1, np.bool_)
+                seen[kept] = True  # NO_CLASS is -1 and so marks the last
                 names.update(name for name, is_seen in zip(part.footer.classes, seen.tolist(), strict=False) if is_seen)
         if len(names) > CLASSES_LIMIT:
             raise ImportFailed(
@@ -124,7 +126,7 @@ class PartsMerger:
         classes: list[str] = []
         label_of = np.array([NO_CLASS], np.int32)
         with open(self._lists["rejects"], "w") as rejects, open(self._lists["duplicates"], "w") as duplicates:
-            for source, rows in self._chunks():
+            for source, rows in ahead(self._chunks()):
                 while unread and unread[0][0] < source:
                     self._reject(rejects, *unread.popleft())
                 for line, reason in rows.rejects:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 20
 # The longest of 8,513 real raw drawings takes 45 kB. A coordinate takes at least two bytes of text and one packed, so
 # no record grows beyond the 1 MiB that a dataset takes.
 LINE_LIMIT_BYTES = 2 << 20

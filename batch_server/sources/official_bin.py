@@ -171,7 +171,7 @@ def _parse(data):  # type: ignore[no-untyped-def]
         recognized[:count],
         timestamp[:count],
         lengths[:count],
-        records[:out].copy(),
+        records[:out],
         at,
     )
 

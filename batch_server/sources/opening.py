@@ -10,12 +10,24 @@ import zlib
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, Protocol
+
+from isal import igzip, igzip_lib
+
+from batch_server.sources.inflating import InflatedMember
 
 SKIP_BYTES = 1 << 20
-# At every read zipfile copies what it has not inflated yet, up to as much as it is asked for.
+# Inflated bytes are copied once; pieces of this size are still in a core's cache then.
 PIECE_BYTES = 1 << 16
 
+_DAMAGE: tuple[type[Exception], ...] = (
+    igzip_lib.IsalError,  # type: ignore[assignment]  # its stub declares an instance
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+)
 _ENCRYPTED = 1  # a flag of a zip's member
 
 
@@ -45,10 +57,15 @@ class CorruptSource(Exception):
     """A source cannot be what it seems to be; the message says why. None of it is kept."""
 
 
+class _Raw(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        """Fills at most the buffer; how many bytes, 0 at the end only."""
+
+
 class SourceStream:
     """A source's bytes; damage in a container raises CorruptSource wherever it shows."""
 
-    def __init__(self, raw: IO[bytes]):
+    def __init__(self, raw: _Raw):
         self._raw = raw
         self._left: int | None = None
 
@@ -59,7 +76,7 @@ class SourceStream:
         with damage_told():
             while filled < wanted:
                 piece = buffer[filled : min(filled + PIECE_BYTES, wanted)]
-                read = self._raw.readinto(piece)  # type: ignore[attr-defined]
+                read = self._raw.readinto(piece)
                 if not read:
                     break
                 filled += read
@@ -86,6 +103,7 @@ class SourceStream:
 
     def seek_line(self, offset: int) -> int:
         """In a plain file, goes to the first line that begins at or after `offset`, above 0; returns where that is."""
+        assert isinstance(self._raw, io.BufferedReader), "only plain files are cut into pieces"
         self._raw.seek(offset - 1)
         while (piece := self._raw.readline(SKIP_BYTES)) and not piece.endswith(b"\n"):
             pass
@@ -135,11 +153,15 @@ class Opener:
                     entry = archive.infolist()[location.member]
                     if entry.flag_bits & _ENCRYPTED:
                         raise CorruptSource("encrypted: unpack it first")
-                    raw = stack.enter_context(archive.open(entry))
+                    raw: _Raw
+                    if entry.compress_type == zipfile.ZIP_DEFLATED:
+                        raw = stack.enter_context(InflatedMember(archive, entry))
+                    else:
+                        raw = stack.enter_context(archive.open(entry))  # type: ignore[assignment]  # it has readinto
                 else:
                     raw = stack.enter_context(open(location.path, "rb"))
                     if location.container is Container.GZIP:
-                        raw = stack.enter_context(gzip.GzipFile(fileobj=raw))  # type: ignore[arg-type]
+                        raw = stack.enter_context(igzip.IGzipFile(fileobj=raw))
             yield SourceStream(raw)
 
     def _zip(self, path: Path) -> zipfile.ZipFile:
@@ -153,10 +175,10 @@ class Opener:
 
 @contextlib.contextmanager
 def damage_told() -> Iterator[None]:
-    """Turns what damaged archives make the standard library raise into CorruptSource."""
+    """Turns what damaged archives make the libraries raise into CorruptSource."""
     try:
         yield
-    except (zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise CorruptSource(f"damaged archive: {error}") from None
     except NotImplementedError as error:
         raise CorruptSource(f"archive of an unknown kind: {error}") from None

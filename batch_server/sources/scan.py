@@ -210,7 +210,7 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
         timestamp[:lines],
         class_index[:lines],
         lengths[:lines],
-        records[:written].copy(),
+        records[:written],
         words[:word_count].copy(),
     )
 
@@ -251,8 +251,9 @@ def _write_record(records, at, points, counts, strokes):  # type: ignore[no-unty
     for stroke in range(strokes):
         at = write_count(records, at, counts[stroke])
         total += 2 * counts[stroke]
-    for i in range(total):
-        records[at + i] = points[i]
+    first = np.uint64(at)
+    for i in range(np.uint64(total)):  # unsigned, so that LLVM copies many at a time
+        records[first + i] = points[i]
     return at + total
 
 

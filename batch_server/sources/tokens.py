@@ -12,6 +12,8 @@ from batch_server.sources.rows import NOT_RECOGNIZED, RECOGNIZED, UNKNOWN_COUNTR
 
 SPACE, NEWLINE, COMMA, COLON, QUOTE, OPEN_OBJECT, CLOSE_OBJECT = b' \n,:"{}'
 _TAB, _RETURN, _MINUS, _POINT, _BACKSLASH, _OPEN_LIST, _CLOSE_LIST = b"\t\r-.\\[]"
+_ZERO, _NINE, _TEN, _HUNDRED, _LARGEST = map(np.uint32, (ord("0"), 9, 10, 100, 255))
+_ONE = np.uint64(1)
 _UTC = np.frombuffer(b" UTC", np.uint8).copy()
 
 
@@ -75,39 +77,52 @@ def read_drawing(data, at, points, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _coordinates(data, at, points, count):  # type: ignore[no-untyped-def]
-    """Reads a list of numbers in 0..255, at least one, into `points` from `count` on; where it ends, the new count."""
-    if data[at] != _OPEN_LIST:
-        return -1, count
+def _coordinates(data, start, points, first):  # type: ignore[no-untyped-def]
+    """Reads a list of numbers in 0..255, at least one, into `points` from `first` on; where it ends, the new count.
+
+    Most of the time of an import is spent here. Unsigned positions and values spare a test for negative indices at each
+    access, a fifth of the time. A value without branches on its number of digits took longer: each then waits for the
+    end of the one before.
+    """
+    if data[start] != _OPEN_LIST:
+        return -1, first
+    at, count = np.uint64(start), np.uint64(first)
     while True:
-        at += 1
+        at += _ONE
         if data[at] == SPACE:
-            at = skip_blanks(data, at)
-        value = np.int64(data[at]) - 48
-        if value < 0 or value > 9:
-            return -1, count
-        at += 1
-        digit = np.int64(data[at]) - 48
-        if 0 <= digit <= 9:
-            value = 10 * value + digit
-            at += 1
-            third = np.int64(data[at]) - 48
-            if 0 <= third <= 9:
-                value = 10 * value + third
-                at += 1
-                if value < 100 or value > 255:
-                    return -1, count
-            elif value < 10:  # no number begins with 0
-                return -1, count
+            at = np.uint64(skip_blanks(data, np.int64(at)))
+        value = _digit(data, at)
+        if value > _NINE:
+            return -1, first
+        at += _ONE
+        digit = _digit(data, at)
+        if digit <= _NINE:
+            value = np.uint32(_TEN * value + digit)
+            at += _ONE
+            digit = _digit(data, at)
+            if digit <= _NINE:
+                value = np.uint32(_TEN * value + digit)
+                at += _ONE
+                if value < _HUNDRED or value > _LARGEST:
+                    return -1, first
+            elif value < _TEN:  # no number begins with 0
+                return -1, first
         points[count] = value
-        count += 1
+        count += _ONE
         if data[at] == COMMA:
             continue
-        at = skip_blanks(data, at)
-        if data[at] == _CLOSE_LIST:
-            return at + 1, count
-        if data[at] != COMMA:
-            return -1, count
+        end = skip_blanks(data, np.int64(at))
+        if data[end] == _CLOSE_LIST:
+            return end + 1, np.int64(count)
+        if data[end] != COMMA:
+            return -1, first
+        at = np.uint64(end)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _digit(data, at):  # type: ignore[no-untyped-def]
+    """The value of a digit; more than 9 if there is none."""
+    return np.uint32(np.uint32(data[at]) - _ZERO)
 
 
 @njit(cache=True, nogil=True)

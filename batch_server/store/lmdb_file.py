@@ -10,6 +10,7 @@ dataset never changes, and a value in overflow pages never moves.
 import mmap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,8 +28,10 @@ _OPENING = threading.Lock()
 _FIRST_MAP_BYTES = 16 << 20
 # Room that a transaction needs beside its values: branch and leaf pages, the free list.
 _SLACK_BYTES = 4 << 20
-# Values that wait for a commit; LMDB holds as much again in its dirty pages.
+# Values that wait for a commit; as much again is being committed, and LMDB holds it once more in its dirty pages.
 _COMMIT_BYTES = 8 << 20
+# What is written goes to the disk after this much, or the end would have to wait for all of it.
+_SYNC_BYTES = 32 << 20
 
 _ANCHOR = b"README"
 # The number of the transaction that finished the file: another one would have moved values, compaction for one.
@@ -92,17 +95,20 @@ class LmdbFile:
             UnwritableDataset: The file cannot be created.
         """
         self._path = path
-        self._waiting: list[tuple[str, bytes, int]] = []
+        self._waiting: list[tuple[str, bytes | memoryview, int]] = []
         self._waiting_bytes = 0
         self._counts = dict.fromkeys(databases, 0)
         self._places: dict[str, list[tuple[int, int]]] = {name: [] for name in databases}
+        self._committer = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._committing: Future[None] | None = None
+        self._unsynced_bytes = 0
         path.unlink(missing_ok=True)
         with self._writing():
             self._environment = lmdb.Environment(
                 str(path),
                 subdir=False,
                 lock=False,  # one writer, and readers come when it is finished
-                sync=False,  # once, at the end: an unfinished file is of no use after a crash
+                sync=False,  # not with each transaction: an unfinished file is of no use after a crash
                 mode=0o644,
                 max_dbs=len(databases),
                 map_size=_FIRST_MAP_BYTES,
@@ -119,17 +125,24 @@ class LmdbFile:
 
         A short value is padded with zeros, so that it lives in overflow pages, which never move.
 
+        Args:
+            database: Its name.
+            value: Not to be changed any more: it may be written later.
+
         Raises:
             UnwritableDataset: The disk is full, say.
         """
-        self._waiting.append((database, bytes(value).ljust(self._least_bytes, b"\0"), len(value)))
+        length = len(value)
+        if length < self._least_bytes:
+            value = bytes(value).ljust(self._least_bytes, b"\0")
+        self._waiting.append((database, value, length))
         self._waiting_bytes += len(self._waiting[-1][1])
         if self._waiting_bytes >= _COMMIT_BYTES:
-            self._commit()
+            self._begin_commit()
 
     def places(self) -> dict[str, npt.NDArray[np.int64]]:
         """Where each value of each database begins in the file and its length without padding, int64 `[values, 2]`."""
-        self._commit()
+        self._commit_all()
         return {name: np.array(places, np.int64).reshape(-1, 2) for name, places in self._places.items()}
 
     def finish(self, values: Mapping[bytes, bytes]) -> None:
@@ -138,7 +151,7 @@ class LmdbFile:
         Raises:
             UnwritableDataset: The disk is full, say.
         """
-        self._commit()
+        self._commit_all()
         with self._writing():
             self._make_room(sum(map(len, values.values())))
             with self._environment.begin(write=True) as transaction:
@@ -150,12 +163,24 @@ class LmdbFile:
 
     def close(self) -> None:
         """Closes the file; an unfinished one stays as it is, and no reader takes it."""
+        self._committer.shutdown()
         self._environment.close()
 
-    def _commit(self) -> None:
-        if not self._waiting:
-            return
+    def _begin_commit(self) -> None:
+        """Lets what waits be committed while the next values are made."""
+        self._end_commit()
         batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        self._committing = self._committer.submit(self._commit, batch)
+
+    def _end_commit(self) -> None:
+        if self._committing is not None:
+            self._committing.result()
+
+    def _commit_all(self) -> None:
+        self._begin_commit()
+        self._end_commit()
+
+    def _commit(self, batch: list[tuple[str, bytes | memoryview, int]]) -> None:
         with self._writing():
             self._make_room(sum(len(value) for _, value, _ in batch))
             added = []
@@ -171,6 +196,10 @@ class LmdbFile:
                 for database, key, length in added:
                     stored = transaction.get(key, b"", db=self._databases[database])
                     self._places[database].append((_address(stored) - start_of_file, length))
+                    self._unsynced_bytes += length
+            if self._unsynced_bytes >= _SYNC_BYTES:
+                self._environment.sync(True)
+                self._unsynced_bytes = 0
 
     def _make_room(self, value_bytes: int) -> None:
         needed = _used_bytes(self._environment) + value_bytes + value_bytes // 8 + _SLACK_BYTES

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from batch_server.store.columns import BLOCK_VALUES, Values, column
+from batch_server.store.columns import BLOCK_VALUES, Column, Values, column
 from batch_server.store.fingerprint import Fingerprint
 from batch_server.store.kinds import KINDS
 from batch_server.store.lmdb_file import LmdbFile
@@ -79,18 +79,9 @@ class DatasetWriter:
         self._check(records, columns)
         self._label_counts += np.bincount(columns["label"] + 1, minlength=len(self._label_counts))
         self._samples += len(records)
-        pending = self._waiting_records.followed_by(records)
-        whole = len(pending) - len(pending) % PAGE_RECORDS
-        for start in range(0, whole, PAGE_RECORDS):
-            self._write_page(pending.part(start, start + PAGE_RECORDS))
-        # A copy, or the whole batch would stay in memory for the sake of its last records.
-        self._waiting_records = Records.of([]).followed_by(pending.part(whole, len(pending)))
+        self._append_records(records)
         for stored in self._columns:
-            values = np.concatenate((self._waiting_values[stored.name], columns[stored.name]))
-            whole = len(values) - len(values) % BLOCK_VALUES
-            for start in range(0, whole, BLOCK_VALUES):
-                self._write(stored.name, seal(stored.encode(values[start : start + BLOCK_VALUES])))
-            self._waiting_values[stored.name] = values[whole:].copy()
+            self._append_values(stored, columns[stored.name])
 
     def finish(
         self,
@@ -162,6 +153,29 @@ class DatasetWriter:
             raise ValueError(
                 f"labels must be from -1 to {len(self._classes) - 1}, got {labels.min()} to {labels.max()}"
             )
+
+    def _append_records(self, records: Records) -> None:
+        """Writes the pages that are full, from where the records lie, and keeps the rest."""
+        start = 0
+        if len(self._waiting_records):
+            start = min(PAGE_RECORDS - len(self._waiting_records), len(records))
+            self._waiting_records = self._waiting_records.followed_by(records.part(0, start))
+            if len(self._waiting_records) < PAGE_RECORDS:
+                return
+            self._write_page(self._waiting_records)
+        while start + PAGE_RECORDS <= len(records):
+            self._write_page(records.part(start, start + PAGE_RECORDS))
+            start += PAGE_RECORDS
+        # A copy, or the whole batch would stay in memory for the sake of its last records.
+        self._waiting_records = Records.of([]).followed_by(records.part(start, len(records)))
+
+    def _append_values(self, stored: Column, values: Values) -> None:
+        """Writes the blocks that are full, and keeps the rest."""
+        values = np.concatenate((self._waiting_values[stored.name], values))
+        whole = len(values) - len(values) % BLOCK_VALUES
+        for start in range(0, whole, BLOCK_VALUES):
+            self._write(stored.name, seal(stored.encode(values[start : start + BLOCK_VALUES])))
+        self._waiting_values[stored.name] = values[whole:].copy()
 
     def _write_page(self, records: Records) -> None:
         self._write(RECORDS, build_page(records, self._written, self._kind).data)
