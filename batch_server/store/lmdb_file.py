@@ -55,6 +55,8 @@ def read_values(path: Path, keys: Sequence[bytes]) -> tuple[list[bytes], int]:
     """
     if not path.is_file():
         raise UnreadableDataset(path, "is not a file" if path.exists() else "does not exist")
+    if not path.stat().st_size:  # LMDB would speak of a bad file descriptor
+        raise UnreadableDataset(path, "is empty: copy it again, or import again")
     try:
         with (
             _OPENING,

@@ -210,12 +210,14 @@ def test_a_truncated_file_is_refused(data: st.DataObject, path: Path, tmp_path_f
 
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("hello")
+    (tmp_path / "empty").touch()
     (tmp_path / "zeros").write_bytes(bytes(1 << 20))
     with lmdb.open(str(tmp_path / "other"), subdir=False, lock=False) as other, other.begin(write=True) as transaction:
         transaction.put(b"a", b"b")
     for name, message in {
         "absent": "does not exist",
         ".": "is a folder",
+        "empty": "is empty",
         "text": "is no dataset",
         "zeros": "is no dataset",
         "other": "is no finished dataset",
