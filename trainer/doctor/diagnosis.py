@@ -27,6 +27,7 @@ class StreamFigures:
     Attributes:
         rows_per_s: Drawings that it brings.
         wire_bytes: Of a drawing, as it travels.
+        wire_bytes_per_s: That arrived.
         waiting: Share of their time for which its reading threads wait for servers; the rest they work.
         own_cores: Processors that this process used.
         servers: How many delivered.
@@ -34,14 +35,10 @@ class StreamFigures:
 
     rows_per_s: float
     wire_bytes: float
+    wire_bytes_per_s: float
     waiting: float
     own_cores: float
     servers: int
-
-    @property
-    def wire_bytes_per_s(self) -> float:
-        """What came through the link."""
-        return self.rows_per_s * self.wire_bytes
 
 
 @dataclass(frozen=True)

@@ -118,14 +118,15 @@ def _stream_alone(client: inkstream.Client, pipeline: Pipeline, compression: str
         before, meter = stream.stats(), UseMeter()
         passed_s = _take(stream, (1 - _SETTLING) * seconds)
         after, use = stream.stats(), meter.so_far()
-    rows = after.rows - before.rows
+    sent_bytes = after.wire_bytes - before.wire_bytes
     both = [(after.servers[address], before.servers.get(address, inkstream.ServerStats())) for address in after.servers]
     arrived = sum(now.rows - then.rows for now, then in both)
     wait_s = sum(now.wait_s - then.wait_s for now, then in both)
     decode_s = sum(now.decode_s - then.decode_s for now, then in both)
     return StreamFigures(
-        rows_per_s=rows / passed_s,
-        wire_bytes=(after.wire_bytes - before.wire_bytes) / max(arrived, 1),
+        rows_per_s=arrived / passed_s,  # not what was handed out: on a slow link that comes in bursts
+        wire_bytes=sent_bytes / max(arrived, 1),
+        wire_bytes_per_s=sent_bytes / passed_s,
         waiting=wait_s / max(wait_s + decode_s, 1e-9),
         own_cores=use.own,
         servers=sum(now.rows > then.rows for now, then in both),

@@ -4,8 +4,10 @@ import pytest
 
 from trainer.doctor.diagnosis import Figures, StepFigures, StreamFigures, diagnose
 
-STREAM = StreamFigures(rows_per_s=41_000, wire_bytes=4_000, waiting=0.8, own_cores=0.9, servers=2)
-UNCOMPRESSED = StreamFigures(rows_per_s=30_000, wire_bytes=16_400, waiting=0.8, own_cores=0.9, servers=2)
+STREAM = StreamFigures(
+    rows_per_s=41_000, wire_bytes=4_000, wire_bytes_per_s=164e6, waiting=0.8, own_cores=0.9, servers=2
+)
+UNCOMPRESSED = dataclasses.replace(STREAM, rows_per_s=30_000, wire_bytes=16_400, wire_bytes_per_s=492e6)
 # A small trainer and two servers far faster than it, each machine to itself.
 FED = Figures(
     round_trip_s=0.0004,
@@ -30,7 +32,11 @@ def changed(stream=None, uncompressed=None, resident=None, fed=None, **others):
 
 HUNGRY = {"resident": {"rows_per_s": 90_000}, "fed": {"rows_per_s": 40_000, "waiting": 0.55}}
 # 28,000 compressed or 7,000 uncompressed drawings/s are both about all that 1 Gbit/s carries.
-SLOW_LINK = {**HUNGRY, "stream": {"rows_per_s": 28_000}, "uncompressed": {"rows_per_s": 7_000}}
+SLOW_LINK = {
+    **HUNGRY,
+    "stream": {"rows_per_s": 28_000, "wire_bytes_per_s": 112e6},
+    "uncompressed": {"rows_per_s": 7_000, "wire_bytes_per_s": 114.8e6},
+}
 
 
 @pytest.mark.parametrize(
@@ -63,9 +69,9 @@ def test_what_limits_is_named_with_its_figures(figures, limit, says):
         # Threads that work all the time are enough where the device takes no more.
         (changed(stream={"waiting": 0.08}), "device"),
         # As many bytes with as without compression say something only where it shrinks.
-        (changed(**SLOW_LINK | {"uncompressed": {"rows_per_s": 28_000, "wire_bytes": 4_000}}), "servers"),
+        (changed(**SLOW_LINK | {"uncompressed": {"wire_bytes": 4_000, "wire_bytes_per_s": 112e6}}), "servers"),
         # More bytes came through without compression: the link has room.
-        (changed(**SLOW_LINK | {"uncompressed": {"rows_per_s": 14_000}}), "servers"),
+        (changed(**SLOW_LINK | {"uncompressed": {"wire_bytes_per_s": 229.6e6}}), "servers"),
         # A stream just as fast as the step lets it wait now and then.
         (changed(resident={"rows_per_s": 40_500}, fed={"rows_per_s": 36_000}), "servers"),
     ],
