@@ -12,9 +12,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.dataset import imported_dataset
+import inkstream
+from batch_server.batches import BatchMaker
+from batch_server.serving.chunks import chunk_messages
+from batch_server.store.reader import Dataset
+from benchmarks.dataset import AUGMENT, imported_dataset
 from benchmarks.processes import Consumer, Seen, Server, Setting, Workload, consuming, median, serving
 from benchmarks.table import Table
+from inkstream.chunking import Span
+from inkstream.compression import compression_number
 from tests.chaos.links import Cable, namespaces_allowed
 
 ROUNDS = 5
@@ -22,6 +28,11 @@ DELAY_S = 0.001
 _TITLE = "Compressions on links"
 _GBIT = 125e6  # bytes per second
 _COMPRESSIONS = ("none", "sparse", "zstd")
+_RENDERS = tuple(
+    inkstream.Render(size=size, encoding=encoding)
+    for size, encoding in ((28, "gray"), (64, "gray"), (128, "gray"), (256, "gray"), (128, "rainbow"))
+)
+_SIZED_ROWS = 2048
 
 
 class Link(NamedTuple):
@@ -49,11 +60,37 @@ LINKS = (
 
 
 def tables(dataset: Path) -> list[Table]:
-    """Streams a dataset that is alone in its folder."""
+    """Of a dataset that is alone in its folder."""
+    return [sizes(dataset), on_links(dataset)]
+
+
+def sizes(dataset: Path) -> Table:
+    """Bytes of a drawing on the wire, and how many of them a link carries."""
+    header = ("pictures", *_COMPRESSIONS, *(f"{name}: drawings/s at 1 Gbit/s" for name in _COMPRESSIONS))
+    rows = []
+    opened = Dataset.open(dataset)
+    for render in _RENDERS:
+        pipeline = inkstream.Pipeline(
+            dataset.stem, _SIZED_ROWS, split="all", seed=7, render=render, augment=AUGMENT, remainder="short"
+        )
+        maker = BatchMaker(opened, pipeline)
+        sized = Span(0, min(_SIZED_ROWS, maker.epoch_plan.batch_rows(0)))
+        found = []
+        for name in _COMPRESSIONS:
+            messages = chunk_messages(maker, 0, 0, sized, compression_number(name), blank_rotten=False)
+            found.append(sum(map(len, messages)) / sized.size)
+        picture = f"{render.size}x{render.size} {render.encoding}"
+        rows.append((picture, *(f"{size:,.0f}" for size in found), *(f"{_GBIT / size:,.0f}" for size in found)))
+    notes = f"Augmented, the mean of {_SIZED_ROWS:,} rows with their other tensors, 13 bytes."
+    return Table("Bytes of a drawing on the wire", notes, header, rows)
+
+
+def on_links(dataset: Path) -> Table:
+    """Streams over shaped links."""
     columns = [cell for name in _COMPRESSIONS for cell in (f"{name}: drawings/s", "MB/s")]
     header = ("link", *columns)
     if not namespaces_allowed():
-        return [Table(_TITLE, "Left out: shaping a link needs root and iproute2 (ip, tc).", header, [])]
+        return Table(_TITLE, "Left out: shaping a link needs root and iproute2 (ip, tc).", header, [])
     seen: dict[tuple[Link, str], list[Seen]] = {(link, name): [] for link in LINKS for name in _COMPRESSIONS}
     with ExitStack() as stack:
         cable = stack.enter_context(Cable(0))
@@ -69,7 +106,7 @@ def tables(dataset: Path) -> list[Table]:
         measure(cable, consumers, seen)
     rows = [(link.name, *(cell for name in _COMPRESSIONS for cell in _cells(seen[link, name]))) for link in LINKS]
     notes = f"128x128 gray, batch 256, augmented and drawn; one way of 1 ms is two there and back; medians of {ROUNDS}."
-    return [Table(_TITLE, notes, header, rows)]
+    return Table(_TITLE, notes, header, rows)
 
 
 def measure(cable: Cable, consumers: dict[bool, Consumer], seen: dict[tuple[Link, str], list[Seen]]) -> None:

@@ -1,11 +1,13 @@
 """What the transport's settings are worth: drawings per second and processor time with each, beside the default.
 
 `python -m benchmarks.transport [TABLE...]`. Every row is a real `batch-server serve` and a real client, each in a
-process of its own, on the same cores and over loopback; rounds alternate between the rows, so that a busy moment hits
-all alike. Settings that no user needs are constants of the product: `benchmarks.varied` changes them.
+process of its own, on the same cores and over loopback. Rounds alternate between the rows, each beginning at another
+one, and ratios are medians of ratios within a round; the last row is the first one again: by so much equal settings
+differ. Settings that no user needs are constants of the product: `benchmarks.varied` changes them.
 """
 
 import argparse
+import statistics
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,16 +18,17 @@ from benchmarks.dataset import imported_dataset
 from benchmarks.processes import Consumer, Seen, Setting, Workload, consuming, median, serving
 from benchmarks.table import Table
 
-ROUNDS = 5
+ROUNDS = 7
+_AGAIN = "default, again"
 
 _CLIENT_OPTIONS = "inkstream.connection.CHANNEL_OPTIONS"
 _SERVER_OPTIONS = "batch_server.serving.server._OPTIONS"
-_CHUNK_LIMITS_KIB = (64, 256, 1024, 2048, 4096, 16384)
+_CHUNK_LIMITS_KIB = (64, 256, 1024, 2048, 4096, 8192, 16384)
 _COMPRESSIONS = ("none", "sparse")
 # Drawn in each round, with a seed of its own.
-DRAWN = {name: Workload(name, share=0.9) for name in _COMPRESSIONS}
+DRAWN = {name: Workload(name, share=0.35) for name in _COMPRESSIONS}
 # Answered from the server's cache but for the first time: the transport alone.
-SENT = {name: Workload(name, share=0.25, times=4) for name in _COMPRESSIONS}
+SENT = {name: Workload(name, share=0.25, times=2) for name in _COMPRESSIONS}
 
 
 def compare(dataset: Path, title: str, settings: Mapping[str, Setting], workloads: Mapping[str, Workload]) -> Table:
@@ -34,9 +37,10 @@ def compare(dataset: Path, title: str, settings: Mapping[str, Setting], workload
     Args:
         dataset: Alone in its folder.
         title: Of the table.
-        settings: By the name of their row; the first one is what the others are compared with.
+        settings: By the name of their row. The others are compared with the default, which is all that nobody set.
         workloads: By the name of their columns.
     """
+    settings = {"default": Setting(), **settings, _AGAIN: Setting()}
     seen: dict[tuple[str, str], list[Seen]] = {(name, load): [] for name in settings for load in workloads}
     with ExitStack() as stack:
         consumers = {}
@@ -46,16 +50,14 @@ def compare(dataset: Path, title: str, settings: Mapping[str, Setting], workload
             for load in workloads.values():
                 consumers[name].measure(load)  # opens connections, fills pools and caches
         measure(consumers, workloads, seen)
-    first = next(iter(settings))
     rows = [
-        (name, *(cell for load in workloads for cell in _cells(seen[name, load], seen[first, load])))
+        (name, *(cell for load in workloads for cell in _cells(seen[name, load], seen["default", load])))
         for name in settings
     ]
     columns = [cell for load in workloads for cell in (f"{load}: drawings/s", "ratio", "us of processor")]
     example = next(iter(workloads.values()))
-    source = "from the cache" if example.times > 1 else "augmented and drawn"
     notes = (
-        f"128x128 gray, batch {example.batch_size}, {source}; "
+        f"128x128 gray, batch {example.batch_size}, {'drawn' if example.times == 1 else 'from the cache'}; "
         f"medians of {ROUNDS}; processor time of server + client, per drawing."
     )
     return Table(title, notes, ("setting", *columns), rows)
@@ -68,16 +70,19 @@ def measure(
     for number in range(ROUNDS):
         for load, workload in workloads.items():
             again = workload if workload.times > 1 else workload._replace(seed=workload.seed + 1 + number)
-            for name, consumer in consumers.items():
-                seen[name, load].append(consumer.measure(again))
+            names = list(consumers)
+            for name in (*names[number % len(names) :], *names[: number % len(names)]):
+                seen[name, load].append(consumers[name].measure(again))
 
 
 def _cells(found: list[Seen], default: list[Seen]) -> tuple[str, str, str]:
-    rate, base = (median(lambda one: one.rows_per_s, each) for each in (found, default))
-    server, client = (
-        median(of, found) for of in (lambda one: one.server_s / one.rows, lambda one: one.client_s / one.rows)
+    ratio = statistics.median(one.rows_per_s / other.rows_per_s for one, other in zip(found, default, strict=True))
+    server_us, client_us = (
+        median(of, found)
+        for of in (lambda one: one.server_s / one.rows * 1e6, lambda one: one.client_s / one.rows * 1e6)
     )
-    return f"{rate:,.0f}", f"{rate / base:.2f}x", f"{server * 1e6:.1f} + {client * 1e6:.1f}"
+    rate = median(lambda one: one.rows_per_s, found)
+    return f"{rate:,.0f}", f"{ratio:.2f}x", f"{server_us:.1f} + {client_us:.1f}"
 
 
 def chunks(dataset: Path) -> Table:
@@ -87,15 +92,14 @@ def chunks(dataset: Path) -> Table:
         names = ("CHUNK_BYTES", "COMPRESSED_CHUNK_BYTES")
         return Setting({f"inkstream.chunking.{name}": kib << 10 for name in names})
 
-    settings = {"default": Setting(), **{f"{kib} KiB, {kib // 16} rows": limit(kib) for kib in _CHUNK_LIMITS_KIB}}
+    settings = {f"{kib} KiB, {kib // 16} rows": limit(kib) for kib in _CHUNK_LIMITS_KIB}
     loads = {name: load._replace(batch_size=1024) for name, load in DRAWN.items()}
     return compare(dataset, "Bytes of pixels in a chunk", settings, loads)
 
 
 def ranges(dataset: Path) -> Table:
     """Bytes that a client asks for at once."""
-    mib = {"default": Setting()}
-    mib |= {f"{size} MiB": Setting({"inkstream.chunking.RANGE_BYTES": size << 20}) for size in (4, 16, 32)}
+    mib = {f"{size} MiB": Setting({"inkstream.chunking.RANGE_BYTES": size << 20}) for size in (4, 16, 32)}
     return compare(dataset, "Bytes of pixels in a range", mib, DRAWN)
 
 
@@ -114,7 +118,6 @@ def frames(dataset: Path) -> Table:
         return Setting(server_constants={_SERVER_OPTIONS: {name: value}})
 
     settings = {
-        "default": Setting(),
         "max_frame_size 1 MiB": both("grpc.http2.max_frame_size", 1 << 20),
         "max_frame_size 16 MiB": both("grpc.http2.max_frame_size", (1 << 24) - 1),
         "lookahead_bytes 4 MiB": client("grpc.http2.lookahead_bytes", 4 << 20),
@@ -134,20 +137,16 @@ def frames(dataset: Path) -> Table:
 def allocator(dataset: Path) -> Table:
     """Variables that tell glibc when to give memory back."""
     keep = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
-    huge = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+    huge, two = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}, {"MALLOC_ARENA_MAX": "2"}
     settings = {
-        "default": Setting(),
         "thresholds, server": Setting(server_env=keep),
         "thresholds, client": Setting(client_env=keep),
         "thresholds, both": Setting(server_env=keep, client_env=keep),
-        "thresholds, huge pages, both": Setting(server_env=keep | huge, client_env=keep | huge),
-        "huge pages, both": Setting(server_env=huge, client_env=huge),
-        "MALLOC_ARENA_MAX=2, both": Setting(server_env={"MALLOC_ARENA_MAX": "2"}, client_env={"MALLOC_ARENA_MAX": "2"}),
-        "MALLOC_TOP_PAD_=64 MiB, both": Setting(
-            server_env={"MALLOC_TOP_PAD_": str(64 << 20)}, client_env={"MALLOC_TOP_PAD_": str(64 << 20)}
-        ),
+        "thresholds and huge pages, both": Setting(server_env=keep | huge, client_env=keep | huge),
+        "MALLOC_ARENA_MAX=2, both": Setting(server_env=two, client_env=two),
     }
-    return compare(dataset, "Settings of the allocator", settings, DRAWN)
+    loads = {"none": DRAWN["none"], "none, from the cache": SENT["none"]}
+    return compare(dataset, "Settings of the allocator", settings, loads)
 
 
 def connections(dataset: Path) -> Table:
@@ -157,7 +156,7 @@ def connections(dataset: Path) -> Table:
         hosts = [f"127.0.0.{number + 1}" for number in range(count)]
         return Setting(listen="0.0.0.0:0", serve=("--insecure",), hosts=hosts)
 
-    settings = {"one": Setting(), "two": several(2), "four": several(4)}
+    settings = {"two": several(2), "four": several(4)}
     return compare(dataset, "Connections to one server", settings, SENT)
 
 
@@ -181,7 +180,6 @@ def security(dataset: Path) -> Table:
             serve=(*with_tls.serve, "--tokens", str(tokens)), consume=(*with_tls.consume, "--token-file", str(tokens))
         )
         settings = {
-            "plain": Setting(),
             "tokens": Setting(serve=("--tokens", str(tokens)), consume=("--token-file", str(tokens))),
             "metrics": Setting(serve=("--metrics", "127.0.0.1:0")),
             "TLS": with_tls,
