@@ -60,7 +60,8 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         parallel.check_batch_size(pipeline.batch_size)
         resolved = client.resolve(pipeline)
         check_known(run, output_classes(resolved.classes, pipeline), request.dataset)
-        batches = DeviceInput(client.stream(pipeline), parallel, outputs_of_labels(resolved.classes, run.classes))
+        stream = client.stream(pipeline, compression=request.service.compression)
+        batches = DeviceInput(stream, parallel, outputs_of_labels(resolved.classes, run.classes))
         with ProgressLine(resolved.steps_per_epoch, "batches", stderr=True) as progress:
             tally = measure(
                 trained.infer,

@@ -114,6 +114,7 @@ def fit(request: FitRequest) -> int:
             folder.describe(run)
             checkpoints.prepare()
         agreement, shard = Agreement(peers, stop), (peers.process, peers.processes)
+        compression = request.service.compression
         step, cursor = agreement.begin(run, request.devices, step, cursor)
         state = parallel.replicate(state)
 
@@ -141,7 +142,7 @@ def fit(request: FitRequest) -> int:
             """Validates; if stopped on the way, the epoch has not ended, and resuming the run starts here."""
             figures = {}
             if held_out.validation:
-                batches = shared(client.stream(held_out, shard=shard))
+                batches = shared(client.stream(held_out, shard=shard, compression=compression))
                 tally = measure(inference_step, state, batches, len(run.classes), report=lambda done: peers.moved())
                 figures = tally.summary()
             journal.end_epoch(step, figures)
@@ -149,7 +150,7 @@ def fit(request: FitRequest) -> int:
         stop.defer()  # from here on a signal lets the step end that is under way
         image_shape = (run.pipeline.render.size, run.pipeline.render.size, run.pipeline.render.channels)
         void = void_batch(parallel, run.pipeline.batch_size // peers.processes, image_shape)
-        stream = client.stream(run.pipeline, epochs=epochs, start=cursor, shard=shard)
+        stream = client.stream(run.pipeline, epochs=epochs, start=cursor, shard=shard, compression=compression)
         figures_shown.begin({"dataset": run.pipeline.dataset, "model": run.model.name}, stream.stats)
         with (
             shared(stream) as batches,

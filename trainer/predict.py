@@ -79,7 +79,7 @@ def predict(request: PredictRequest) -> int:
             submission.keep(whole_batches * pipeline.batch_size)
             stop.defer()
             batches = DeviceInput(
-                client.stream(pipeline, start=(0, whole_batches)),
+                client.stream(pipeline, start=(0, whole_batches), compression=request.service.compression),
                 parallel,
                 outputs_of_labels(resolved.classes, names),
                 labelled=False,

@@ -1,9 +1,10 @@
-"""The data service: where batches come from, and by what both sides know each other."""
+"""The data service: where batches come from, how they travel, and by what both sides know each other."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import inkstream
+from inkstream.compression import DEFAULT_COMPRESSION
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,13 @@ class Service:
         servers: Their addresses, as `inkstream.connect` takes them.
         tls: None for connections without encryption.
         token_file: Holds the bearer token; None for none.
+        compression: How pictures travel. It changes no value, so a run may go on with another one.
     """
 
     servers: list[str]
     tls: inkstream.TLS | None = None
     token_file: Path | None = None
+    compression: str = DEFAULT_COMPRESSION
 
     def connect(self) -> inkstream.Client:
         """A client of the servers.

@@ -126,9 +126,12 @@ def test_a_batch_of_the_run_is_drawn_again_as_it_was_sent(trained, client, data_
     assert corners == sorted(set(corners)) and len(corners) == 64
 
 
-def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, capsys):
-    assert main(["evaluate", str(trained), *source(server), "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
+def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, monkeypatch, capsys):
+    streams, stream = [], inkstream.Client.stream
+    monkeypatch.setattr(inkstream.Client, "stream", lambda *a, **k: streams.append(stream(*a, **k)) or streams[-1])
+    assert main(["evaluate", str(trained), *source(server), "--compression", "none", "--json"]) == 0
+    figures, stats = json.loads(capsys.readouterr().out), streams[0].stats()
+    assert stats.wire_bytes > stats.rows * 16 * 16  # with sparse words it would be fewer
     (epoch,) = [json.loads(line) for line in (trained / "epochs.jsonl").read_text().splitlines()]
     for name in ("loss", "top1", "top3", "map3", "class_mean"):
         assert figures[name] == epoch[name]

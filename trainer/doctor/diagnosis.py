@@ -174,6 +174,7 @@ def _wire(figures: Figures) -> Diagnosis:
         (
             f"A link of {megabytes(figures.resident.rows_per_s * stream.wire_bytes * _AHEAD)}, or servers on this "
             "machine or nearer to it.",
+            "If servers have processors to spare: --compression zstd, which takes about half the bytes of sparse.",
             "Smaller pictures (--size), or one channel (--encoding gray), travel in fewer bytes.",
             "More servers help only if they are reached through another link.",
         ),

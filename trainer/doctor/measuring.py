@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import inkstream
-from inkstream.compression import DEFAULT_COMPRESSION
 from inkstream.pipeline import Pipeline
 from inkstream.processors import UseMeter, bound_cores
 from trainer.devices import choose_devices
@@ -65,24 +64,25 @@ def measure(request: DoctorRequest, say: Callable[[str], None]) -> Figures:
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
         outputs = outputs_of_labels(resolved.classes, run.classes)
+        compression = request.service.compression
         round_trip_s = _round_trip_s(client, request.pipeline.dataset)
         # With a seed of its own nothing is in a server's cache: all is drawn for this stream, as a new run's is.
         pipeline = request.pipeline.replace(seed=secrets.randbits(63))
 
         say("the stream alone ...")
-        stream = _stream_alone(client, pipeline, DEFAULT_COMPRESSION, _STREAM * request.seconds)
+        stream = _stream_alone(client, pipeline, compression, _STREAM * request.seconds)
         uncompressed = _stream_alone(client, pipeline, "none", _UNCOMPRESSED * request.seconds)
 
         say("compiling the training step ...")
         training = Training(run, parallel, resolved.steps_per_epoch * request.optimization.epochs)
-        with DeviceInput(client.stream(pipeline), parallel, outputs) as batches:
+        with DeviceInput(client.stream(pipeline, compression=compression), parallel, outputs) as batches:
             resident = next(batches)._replace(wait_s=0.0)
         training.measure(itertools.repeat(resident), 0.0)
         say("the step alone ...")
         step = training.measure(itertools.repeat(resident), _RESIDENT * request.seconds)
 
         say("both together ...")
-        source = client.stream(pipeline, epochs=None, memory_bytes=lead_bytes(pipeline))
+        source = client.stream(pipeline, epochs=None, compression=compression, memory_bytes=lead_bytes(pipeline))
         meter = UseMeter()
         with DeviceInput(source, parallel, outputs) as batches:
             fed = training.measure(batches, _FED * request.seconds, _FED_SETTLING * request.seconds)
