@@ -98,6 +98,7 @@ def test_files_agree() -> None:
     assert pins("cuda").items() >= pins("trainer").items()
     assert pins("server").items() >= pins("client").items()
     assert pins("trainer").items() >= pins("client").items()
+    assert pins("peers").items() >= pins("client").items()
 
 
 @pytest.mark.parametrize(
