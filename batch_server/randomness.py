@@ -34,12 +34,18 @@ def combine(state: np.uint64, word: np.uint64) -> np.uint64:
     return mix64(state * np.uint64(0xD1342543DE82EF95) + mix64(word + GOLDEN) + GOLDEN)
 
 
+@njit(uint64(uint64, uint64, uint64, uint64), cache=True, nogil=True, inline="always")
+def sample_key(seed: np.uint64, epoch: np.uint64, key_id: np.uint64, visit: np.uint64) -> np.uint64:
+    """What the keys of all streams of one sample are made of."""
+    return combine(combine(combine(mix64(seed + GOLDEN), epoch), key_id), visit)
+
+
 @njit(uint64(uint64, uint64, uint64, uint64, uint64), cache=True, nogil=True)
 def stream_key(
     seed: np.uint64, epoch: np.uint64, key_id: np.uint64, visit: np.uint64, operation: np.uint64
 ) -> np.uint64:
     """The key of the stream of random numbers for one operation on one sample."""
-    return combine(combine(combine(combine(mix64(seed + GOLDEN), epoch), key_id), visit), operation)
+    return combine(sample_key(seed, epoch, key_id, visit), operation)
 
 
 @njit(uint64(uint64, uint64), cache=True, nogil=True, inline="always")

@@ -81,9 +81,11 @@ def read_count(data, start):  # type: ignore[no-untyped-def]
     Returns:
         The number and the position after it, both int64.
     """
+    at = np.int64(start)
+    if data[at] < 128:  # nearly always
+        return np.int64(data[at]), at + 1
     value = np.int64(0)
     shift = np.int64(0)
-    at = np.int64(start)
     while data[at] >= 128:
         value |= np.int64(data[at] & 127) << shift
         shift += 7
@@ -141,6 +143,8 @@ def _checked_count(data, start, end):  # type: ignore[no-untyped-def]
     """The number at `start` and the position after it; -1 if it is cut off, too large or longer than it need be."""
     value = np.int64(0)
     at = np.int64(start)
+    if at < end and data[at] < 128:  # nearly always
+        return np.int64(data[at]), at + 1
     for index in range(5):
         if at >= end:
             break

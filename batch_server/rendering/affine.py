@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from batch_server.randomness import operation
 from batch_server.rendering.compiled import piece
-from batch_server.rendering.sample import Sample, between, happens, stream
+from batch_server.rendering.sample import Sample, between, happens
 from batch_server.rendering.trigonometry import sine_cosine
 
 FLIP_HORIZONTAL = operation("flip_horizontal")
@@ -69,21 +69,18 @@ def random_affine(sample: Sample, warp: Warp, canvas: Canvas) -> Affine:
         warp: Within which bounds.
         canvas: Where the drawing's middle goes, before the shift.
     """
-    zoom = between(stream(sample, ZOOM), 0, warp.zoom_low, warp.zoom_high)
-    scale = stream(sample, SCALE)
-    across = zoom * between(scale, 0, warp.scale_low, warp.scale_high)
-    down = zoom * between(scale, 1, warp.scale_low, warp.scale_high)
-    if happens(stream(sample, FLIP_HORIZONTAL), 0, warp.flip_horizontal):
+    zoom = between(sample, ZOOM, 0, warp.zoom_low, warp.zoom_high)
+    across = zoom * between(sample, SCALE, 0, warp.scale_low, warp.scale_high)
+    down = zoom * between(sample, SCALE, 1, warp.scale_low, warp.scale_high)
+    if happens(sample, FLIP_HORIZONTAL, 0, warp.flip_horizontal):
         across = -across
-    if happens(stream(sample, FLIP_VERTICAL), 0, warp.flip_vertical):
+    if happens(sample, FLIP_VERTICAL, 0, warp.flip_vertical):
         down = -down
-    shear = stream(sample, SHEAR)
-    shear_x = between(shear, 0, -warp.shear, warp.shear)
-    shear_y = between(shear, 1, -warp.shear, warp.shear)
-    sine, cosine = sine_cosine(between(stream(sample, ROTATE), 0, -warp.rotate_deg, warp.rotate_deg))
-    shift = stream(sample, SHIFT)
-    shift_x_px = between(shift, 0, -warp.shift, warp.shift) * canvas.side_px
-    shift_y_px = between(shift, 1, -warp.shift, warp.shift) * canvas.side_px
+    shear_x = between(sample, SHEAR, 0, -warp.shear, warp.shear)
+    shear_y = between(sample, SHEAR, 1, -warp.shear, warp.shear)
+    sine, cosine = sine_cosine(between(sample, ROTATE, 0, -warp.rotate_deg, warp.rotate_deg))
+    shift_x_px = between(sample, SHIFT, 0, -warp.shift, warp.shift) * canvas.side_px
+    shift_y_px = between(sample, SHIFT, 1, -warp.shift, warp.shift) * canvas.side_px
 
     # rotation * shear * magnification, row by row
     xx = (cosine - sine * shear_y) * across * canvas.step_px

@@ -18,7 +18,7 @@ from batch_server.rendering.encodings import order_value, shown_strokes
 from batch_server.rendering.hues import CLASSIC_RGB, stroke_hue
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
 from batch_server.rendering.placing import MIDDLE, place_strokes, room_for
-from batch_server.rendering.sample import Sample
+from batch_server.rendering.sample import sample_of
 from batch_server.rendering.settings import GRAY, ORDER, THIRDS, Settings
 
 CANVAS_PX = 256
@@ -119,7 +119,7 @@ def plan_chunk(
         if start < end:
             if not is_well_formed(data, start, end):
                 return row
-            sample = Sample(settings.seed, settings.epoch, key_ids[row])
+            sample = sample_of(settings.seed, settings.epoch, key_ids[row])
             strokes = place_strokes(data[start:end], sample, settings.points, canvas, placed)
             for turn in range(strokes):
                 # In `thirds` a channel shows all strokes of the channels before it: those are painted last.
@@ -127,7 +127,7 @@ def plan_chunk(
                 first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
                 for point in range(first, max(last, first + 1) + 1):
                     # A stroke of one point is drawn from that point to itself: a dot.
-                    x, y = placed.points[min(point, last)]
+                    x, y = placed.xs[min(point, last)], placed.ys[min(point, last)]
                     plan.points[point_end, 0] = np.int32(np.floor(x + 0.5))
                     plan.points[point_end, 1] = np.int32(np.floor(y + 0.5))
                     point_end += 1
@@ -152,5 +152,5 @@ def erase_chunk(
     """Random erasing of a chunk's pictures, uint8 `[n, size * size * channels]`, except of empty records."""
     for row in range(len(key_ids)):
         if offsets[row] < offsets[row + 1]:
-            sample = Sample(settings.seed, settings.epoch, key_ids[row])
+            sample = sample_of(settings.seed, settings.epoch, key_ids[row])
             erase_rectangle(pictures[row], settings.size_px, sample, settings.erasing, settings.paper)

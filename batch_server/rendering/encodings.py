@@ -5,18 +5,34 @@
 strokes lie on top, as where lines are painted one after another.
 """
 
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from batch_server.rendering.compiled import piece
 from batch_server.rendering.hues import rainbow_colour
+from batch_server.rendering.lanes import Bench
 from batch_server.rendering.placing import Placed
-from batch_server.rendering.planes import Box, Pixels, blend, clear, copy_plane, fill_plane, lay_over, tone
-from batch_server.rendering.segments import cover_segment
+from batch_server.rendering.planes import Box, Pixels, blend, copy, fill, lay_over, limit, tone
+from batch_server.rendering.segments import cover_line
 
 # `order`: a stroke's share of the way from paper to ink falls by 13/255 with each stroke, down to that of the eleventh,
 # as the competition's well-known baseline drew (255 - min(stroke, 10) * 13).
 ORDER_STEP, ORDER_STEPS = 13, 10
+
+
+class Pen(NamedTuple):
+    """What a drawing's lines are drawn with.
+
+    Attributes:
+        width_px: Of the lines.
+        most: Largest coverage, 0..255: a line of less than a pixel covers none wholly.
+        ink: Value of ink, 0..255.
+        paper: Value of paper, 0..255.
+    """
+
+    width_px: float
+    most: int
+    ink: int
+    paper: int
 
 
 @piece
@@ -32,80 +48,79 @@ def shown_strokes(strokes: int, channel: int, channels: int) -> int:
 
 
 @piece
-def draw_coverage(planes: Pixels, placed: Placed, strokes: int, width_px: float, ink: int, paper: int) -> None:
-    """`gray` and `thirds`: in each channel the strokes that it shows, as ink over paper.
+def draw_coverage(planes: Pixels, side_px: int, placed: Placed, strokes: int, pen: Pen, bench: Bench) -> None:
+    """`gray` on one plane and `thirds` on three: in each the strokes that it shows, as ink over paper.
 
     Args:
-        planes: From `empty_planes`, one or three.
+        planes: uint8 `[channels, side * side]`.
+        side_px: Their side.
         placed: The strokes on the canvas.
         strokes: How many.
-        width_px: Width of their lines.
-        ink: Value of ink.
-        paper: Value of paper.
+        pen: What they are drawn with.
+        bench: Room to work in.
     """
-    channels = planes.shape[0]
-    fill_plane(planes[0], 0)
+    channels = len(planes)
+    fill(planes[0], 0)
     drawn = 0
     for channel in range(channels):
         if channel > 0:
-            copy_plane(planes[channel - 1], planes[channel])
+            copy(planes[channel - 1], planes[channel])
         end = shown_strokes(strokes, channel, channels)
         for stroke in range(drawn, end):
-            cover_stroke(planes[channel], placed, stroke, width_px)
+            _cover_stroke(planes[channel], side_px, placed, stroke, pen, bench)
         drawn = end
     for channel in range(channels):
-        tone(planes[channel], ink, paper)
+        if pen.width_px < 1.0:
+            limit(planes[channel], pen.most)
+        tone(planes[channel], pen.ink, pen.paper)
 
 
 @piece
-def draw_colours(planes: Pixels, placed: Placed, strokes: int, width_px: float, ink: int, paper: int) -> None:
+def draw_colours(
+    planes: Pixels, coverage: Pixels, side_px: int, placed: Placed, strokes: int, pen: Pen, bench: Bench
+) -> None:
     """`order` on one plane, `rainbow` on three: coloured strokes over paper.
 
     Args:
-        planes: From `empty_planes`, one for `order`, three for `rainbow`, and one more to draw a stroke on.
+        planes: uint8 `[channels, side * side]`.
+        coverage: Another plane, to draw a stroke on.
+        side_px: Their side.
         placed: The strokes on the canvas.
         strokes: How many.
-        width_px: Width of their lines.
-        ink: Value of ink, in `rainbow` the brightness.
-        paper: Value of paper.
+        pen: What they are drawn with; in `rainbow` its ink is the brightness.
+        bench: Room to work in.
     """
-    channels = planes.shape[0] - 1
-    for channel in range(channels):
-        fill_plane(planes[channel], paper)
-    coverage = planes[channels]
-    fill_plane(coverage, 0)
+    for channel in range(len(planes)):
+        fill(planes[channel], pen.paper)
+    fill(coverage, 0)
     for stroke in range(strokes):
-        if channels == 1:
-            value = order_value(stroke, ink, paper)
+        if len(planes) == 1:
+            value = order_value(stroke, pen.ink, pen.paper)
             colour = (value, value, value)
         else:
-            colour = rainbow_colour(stroke, strokes, ink)
-        cover_stroke(coverage, placed, stroke, width_px)
-        box = _stroke_box(placed, stroke, width_px, coverage.shape[0])
-        for channel in range(channels):
-            lay_over(planes[channel], colour[channel], coverage, box)
-        clear(coverage, box)
+            colour = rainbow_colour(stroke, strokes, pen.ink)
+        _cover_stroke(coverage, side_px, placed, stroke, pen, bench)
+        box = _stroke_box(placed, stroke, pen.width_px, side_px)
+        if pen.width_px < 1.0:
+            for y in range(box[0], box[1]):
+                limit(coverage[y * side_px + box[2] : y * side_px + box[3]], pen.most)
+        lay_over(planes, colour, coverage, side_px, box)
 
 
 @piece
-def cover_stroke(plane: npt.NDArray[np.uint8], placed: Placed, stroke: int, width_px: float) -> None:
-    """Raises the coverage of a plane's pixels to that by one stroke."""
-    points = placed.points
+def _cover_stroke(canvas: Pixels, side_px: int, placed: Placed, stroke: int, pen: Pen, bench: Bench) -> None:
     first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
-    # A stroke of one point is a segment from that point to itself, a dot.
-    for p in range(first, max(last, first + 1)):
-        q = min(p + 1, last)
-        cover_segment(plane, points[p, 0], points[p, 1], points[q, 0], points[q, 1], width_px)
+    cover_line(canvas, side_px, placed.xs, placed.ys, first, last, pen.width_px, bench)
 
 
 @piece
 def _stroke_box(placed: Placed, stroke: int, width_px: float, side_px: int) -> Box:
-    """`(top, bottom, left, right)` around the pixels that a stroke can touch, the ends excluded; empty if none."""
+    """`(top, bottom, left, right)` around the pixels that a stroke can cover, the ends excluded; empty if none."""
     first = placed.ends[stroke]
-    low_x = high_x = placed.points[first, 0]
-    low_y = high_y = placed.points[first, 1]
+    low_x = high_x = placed.xs[first]
+    low_y = high_y = placed.ys[first]
     for p in range(first + 1, placed.ends[stroke + 1]):
-        x, y = placed.points[p, 0], placed.points[p, 1]
+        x, y = placed.xs[p], placed.ys[p]
         low_x, high_x = min(low_x, x), max(high_x, x)
         low_y, high_y = min(low_y, y), max(high_y, y)
     around = width_px * 0.5 + 1.0

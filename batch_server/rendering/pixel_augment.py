@@ -8,7 +8,7 @@ import numpy.typing as npt
 from batch_server.randomness import operation
 from batch_server.rendering.compiled import piece
 from batch_server.rendering.planes import fill
-from batch_server.rendering.sample import Sample, between, choice, happens, stream
+from batch_server.rendering.sample import Sample, between, choice, happens
 from inkstream.pipeline import FILLS
 
 CROP = operation("crop")
@@ -40,9 +40,8 @@ def canvas_side_px(size_px: int, crop: float) -> int:
 @piece
 def window_origin(sample: Sample, side_px: int, size_px: int) -> tuple[np.int64, np.int64]:
     """Row and column of a sample's random window of `size_px` on a canvas of `side_px`."""
-    key = stream(sample, CROP)
     places = side_px - size_px + 1
-    return choice(key, 0, places), choice(key, 1, places)
+    return choice(sample, CROP, 0, places), choice(sample, CROP, 1, places)
 
 
 @piece
@@ -58,24 +57,23 @@ def erase_rectangle(picture: npt.NDArray[np.uint8], size_px: int, sample: Sample
         erasing: The settings.
         paper: Value of paper.
     """
-    key = stream(sample, ERASE)
-    if not happens(key, 0, erasing.probability):
+    if not happens(sample, ERASE, 0, erasing.probability):
         return
     value = np.int64(paper)
     if erasing.fill == FILL_VALUE:
         value = np.int64(erasing.value)
     elif erasing.fill == FILL_RANDOM:
-        value = choice(key, 1, 256)
+        value = choice(sample, ERASE, 1, 256)
     channels = len(picture) // (size_px * size_px)
     for attempt in range(ERASE_ATTEMPTS):
         index = 2 + 4 * attempt
-        area = between(key, index, erasing.area_low, erasing.area_high) * size_px * size_px
-        aspect = between(key, index + 1, erasing.aspect_low, erasing.aspect_high)
+        area = between(sample, ERASE, index, erasing.area_low, erasing.area_high) * size_px * size_px
+        aspect = between(sample, ERASE, index + 1, erasing.aspect_low, erasing.aspect_high)
         height = max(int(np.sqrt(area * aspect) + 0.5), 1)
         width = max(int(np.sqrt(area / aspect) + 0.5), 1)
         if height <= size_px and width <= size_px:
-            top = choice(key, index + 2, size_px - height + 1)
-            left = choice(key, index + 3, size_px - width + 1)
+            top = choice(sample, ERASE, index + 2, size_px - height + 1)
+            left = choice(sample, ERASE, index + 3, size_px - width + 1)
             for y in range(top, top + height):
                 start = (y * size_px + left) * channels
                 fill(picture[start : start + width * channels], value)

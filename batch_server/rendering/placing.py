@@ -17,6 +17,9 @@ JITTER = operation("jitter")
 # The middle of the coordinates, 0..255.
 MIDDLE = 127.5
 
+# Points that may be read, though none is there, behind those of a drawing.
+SPARE_POINTS = 8
+
 
 class PointAugment(NamedTuple):
     """The part of `inkstream.Augment` that works on points; units and ranges as there."""
@@ -30,18 +33,24 @@ class Placed(NamedTuple):
     """Room for the strokes of one drawing on a canvas; stroke k has the points `ends[k]` to `ends[k + 1]`.
 
     Attributes:
-        points: float64 `[points, 2]`, x and y in pixels of the canvas, from its top left corner.
+        xs: float64, in pixels of the canvas, from its left edge.
+        ys: float64, from its top.
         ends: int64 `[strokes + 1]`.
     """
 
-    points: npt.NDArray[np.float64]
+    xs: npt.NDArray[np.float64]
+    ys: npt.NDArray[np.float64]
     ends: npt.NDArray[np.int64]
 
 
 @piece
 def room_for(bytes_at_most: int) -> Placed:
-    """Room for any record of at most so many bytes: a point takes two of them, and a stroke at least three."""
-    return Placed(np.empty((bytes_at_most // 2 + 1, 2), np.float64), np.zeros(bytes_at_most // 3 + 2, np.int64))
+    """Room for any record of at most so many bytes: a point takes two of them, and a stroke at least three.
+
+    There is more behind it, for those who read several points at a time.
+    """
+    points = bytes_at_most // 2 + 1 + SPARE_POINTS
+    return Placed(np.empty(points), np.empty(points), np.zeros(bytes_at_most // 3 + 2, np.int64))
 
 
 @piece
@@ -60,39 +69,46 @@ def place_strokes(
     Returns:
         The number of strokes that stay, at least 1.
     """
-    dropout = stream(sample, STROKE_DROPOUT)
-    jitter = stream(sample, JITTER)
-    jitter_px = augment.jitter * canvas.side_px
     strokes, counts_at = read_count(record, 0)
-    spared = _spared_stroke(dropout, strokes) if augment.stroke_dropout > 0.0 else 0
     at = counts_at
     for _ in range(strokes):
         _, at = read_count(record, at)  # the points begin where the counts end
     middle_u, middle_v = _box_middle(record, strokes, counts_at, at) if canvas.is_centred else (MIDDLE, MIDDLE)
     affine = random_affine(sample, augment.warp, canvas)
+    dropout = stream(sample, STROKE_DROPOUT)
+    jitter_px = augment.jitter * canvas.side_px
+    spared = -1
     kept = 0
-    filled = 0
-    passed = 0  # points of the record so far; jitter goes by it, so that dropping a stroke leaves the others alone
-    for stroke in range(strokes):
-        count, counts_at = read_count(record, counts_at)
-        if stroke == spared or uniform(dropout, np.uint64(stroke)) >= augment.stroke_dropout:
-            for i in range(count):
-                # Exact, so a drawing that lies elsewhere in 0..255 is the same picture, bit for bit, when centred.
-                u = record[at + i] - middle_u
-                v = record[at + count + i] - middle_v
-                x = affine.xx * u + affine.xy * v + affine.x
-                y = affine.yx * u + affine.yy * v + affine.y
+    while kept == 0:  # a second time if all strokes were dropped, and one must be spared
+        filled = 0
+        passed = 0  # points of the record so far; jitter goes by it, so that dropping a stroke leaves the others alone
+        next_count, x_at = counts_at, at
+        for stroke in range(strokes):
+            count, next_count = read_count(record, next_count)
+            if not _is_dropped(dropout, stroke, augment.stroke_dropout) or stroke == spared:
+                for i in range(count):
+                    # Exact, so a drawing that lies elsewhere in 0..255 is the same picture, bit for bit, when centred.
+                    u = record[x_at + i] - middle_u
+                    v = record[x_at + count + i] - middle_v
+                    placed.xs[filled + i] = affine.xx * u + affine.xy * v + affine.x
+                    placed.ys[filled + i] = affine.yx * u + affine.yy * v + affine.y
                 if jitter_px > 0.0:
-                    x += between(jitter, 2 * (passed + i), -jitter_px, jitter_px)
-                    y += between(jitter, 2 * (passed + i) + 1, -jitter_px, jitter_px)
-                placed.points[filled + i, 0] = x
-                placed.points[filled + i, 1] = y
-            kept += 1
-            filled += count
-            placed.ends[kept] = filled
-        at += 2 * count
-        passed += count
+                    for i in range(count):
+                        placed.xs[filled + i] += between(sample, JITTER, 2 * (passed + i), -jitter_px, jitter_px)
+                        placed.ys[filled + i] += between(sample, JITTER, 2 * (passed + i) + 1, -jitter_px, jitter_px)
+                kept += 1
+                filled += count
+                placed.ends[kept] = filled
+            x_at += 2 * count
+            passed += count
+        if kept == 0:
+            spared = _spared_stroke(dropout, strokes)
     return kept
+
+
+@piece
+def _is_dropped(dropout: np.uint64, stroke: int, probability: float) -> bool:
+    return probability > 0.0 and uniform(dropout, np.uint64(stroke)) < probability
 
 
 @piece

@@ -1,10 +1,10 @@
-"""Planes: the square canvases of uint8 that the antialiased style draws on, one per channel."""
+"""Planes: the square canvases of uint8 that the antialiased style draws on, `[side * side]`, row after row."""
 
 import numpy as np
 import numpy.typing as npt
 
 from batch_server.rendering.compiled import piece
-from batch_server.rendering.lanes import LANES
+from batch_server.rendering.lanes import LANES, is_covered, lay_over_lanes
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -12,30 +12,29 @@ Box = tuple[int, int, int, int]
 
 @piece
 def empty_planes(channels: int, side_px: int) -> Pixels:
-    """Planes with any content: uint8 `[channels, side, side + LANES]`, as a row's last lanes may lie beyond its end."""
-    return np.empty((channels, side_px, side_px + LANES), np.uint8)
+    """Planes with any content: uint8 `[channels, side * side]`."""
+    return np.empty((channels, side_px * side_px), np.uint8)
 
 
 @piece
 def fill(values: Pixels, value: int | np.int64) -> None:
-    """Sets all values of an array of one dimension."""
+    """Sets all values."""
     for i in range(len(values)):
         values[i] = value
 
 
 @piece
-def fill_plane(plane: Pixels, value: int) -> None:
-    """Sets all values of a plane."""
-    for y in range(plane.shape[0]):
-        fill(plane[y], value)
+def copy(source: Pixels, target: Pixels) -> None:
+    """Makes `target` equal to `source`, as long."""
+    for i in range(len(source)):
+        target[i] = source[i]
 
 
 @piece
-def copy_plane(source: Pixels, target: Pixels) -> None:
-    """Makes `target` equal to `source`."""
-    for y in range(source.shape[0]):
-        for x in range(source.shape[1]):
-            target[y, x] = source[y, x]
+def limit(values: Pixels, most: int) -> None:
+    """Lowers what is above `most`."""
+    for i in range(len(values)):
+        values[i] = min(values[i], np.uint8(most))
 
 
 @piece
@@ -51,22 +50,25 @@ def blend(below: int, above: int, coverage: int) -> np.uint8:
 
 
 @piece
-def lay_over(plane: Pixels, value: int, coverage: Pixels, box: Box) -> None:
-    """Lays a value over a plane as far as it is covered, within `(top, bottom, left, right)`, the ends excluded."""
+def lay_over(planes: Pixels, colour: tuple[int, int, int], coverage: Pixels, side_px: int, box: Box) -> None:
+    """Lays a colour over planes as far as they are covered within a box, and clears the coverage there.
+
+    Args:
+        planes: uint8 `[channels, side * side]`.
+        colour: The value for each channel; of one, the first is taken.
+        coverage: A plane of coverage.
+        side_px: Their side.
+        box: `(top, bottom, left, right)`, the ends excluded. There is no coverage outside it.
+    """
     top, bottom, left, right = box
     for y in range(top, bottom):
-        below = plane[y, left:right]
-        covered = coverage[y, left:right]
-        for x in range(right - left):
-            below[x] = blend(below[x], value, covered[x])
-
-
-@piece
-def clear(plane: Pixels, box: Box) -> None:
-    """Sets a plane to 0 within a box."""
-    top, bottom, left, right = box
-    for y in range(top, bottom):
-        fill(plane[y, left:right], 0)
+        for column in range(left, right, LANES):
+            # Pixels that are met again have no coverage left.
+            offset = y * side_px + min(column, side_px - LANES)
+            if is_covered(coverage, offset):
+                for channel in range(len(planes)):
+                    lay_over_lanes(planes[channel], colour[channel], coverage, offset)
+                fill(coverage[offset : offset + LANES], 0)
 
 
 @piece
@@ -74,24 +76,21 @@ def tone(plane: Pixels, ink: int, paper: int) -> None:
     """Turns a plane of coverage into ink over paper: coverage 0 is exactly paper, 255 exactly ink."""
     if ink == 255 and paper == 0:
         return  # coverage is what it would become
-    for y in range(plane.shape[0]):
-        values = plane[y]
-        for x in range(len(values)):
-            values[x] = blend(paper, ink, values[x])
+    for i in range(len(plane)):
+        plane[i] = blend(paper, ink, plane[i])
 
 
 @piece
-def write_window(planes: Pixels, top: int, left: int, size_px: int, picture: Pixels) -> None:
+def write_window(planes: Pixels, side_px: int, top: int, left: int, size_px: int, picture: Pixels) -> None:
     """Copies a window of one or three planes into a picture, uint8 `[size * size * channels]`, channels last."""
     for y in range(size_px):
-        first = planes[0, top + y, left : left + size_px]
-        if len(picture) == size_px * size_px:
-            line = picture[y * size_px : (y + 1) * size_px]
-            for x in range(size_px):
-                line[x] = first[x]
+        start = (top + y) * side_px + left
+        first = planes[0, start : start + size_px]
+        if len(planes) == 1:
+            copy(first, picture[y * size_px : (y + 1) * size_px])
         else:
-            second = planes[1, top + y, left : left + size_px]
-            third = planes[2, top + y, left : left + size_px]
+            second = planes[1, start : start + size_px]
+            third = planes[2, start : start + size_px]
             line = picture[3 * y * size_px : 3 * (y + 1) * size_px]
             for x in range(size_px):
                 line[3 * x] = first[x]

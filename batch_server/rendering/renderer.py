@@ -11,7 +11,7 @@ from batch_server.rendering.settings import settings_of
 from inkstream.pipeline import Augment, Render
 
 # Raised by one with any change of pixels: runs name the version that drew them, and clients refuse another.
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 

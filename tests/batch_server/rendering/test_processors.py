@@ -23,11 +23,13 @@ import cv2, numpy, xxhash
 from numba.core.registry import cpu_target
 from numpy._core import _multiarray_umath as numpy_core
 from batch_server.rendering import self_test_digest
-from batch_server.rendering.segments import cover_segment
+from batch_server.rendering.lanes import empty_bench
+from batch_server.rendering.segments import cover_line
 
 bounds_checked = False
 try:
-    cover_segment(numpy.zeros((16, 16), numpy.uint8), 15.0, 8.0, 15.0, 9.0, 2.0)  # a plane without its spare columns
+    points, too_small = numpy.zeros(10), numpy.zeros(255, numpy.uint8)
+    cover_line(too_small, 16, points, points, 0, 1, 2.0, empty_bench())
 except IndexError:
     bounds_checked = True
 sines = xxhash.xxh3_64_hexdigest(numpy.array([math.sin(0.37 * i) for i in range(20000)]).tobytes())
