@@ -58,7 +58,9 @@ def tables(dataset: Path) -> list[Table]:
     device = f"{len(parallel.local_devices)} x {parallel.local_devices[0].device_kind}"
     with served(dataset) as address:
         measured = {case: _measure(address, dataset.stem, case, parallel) for case in cases if case.model in MODELS}
-    notes = f"{device}, float32; rotation, shift, scale and stroke dropout; medians of {ROUNDS} rounds in turn."
+    notes = f"{device}, float32; medians of {ROUNDS} rounds in turn. The server runs on the same processors."
+    if accelerator:
+        notes += " The models do not compute in bfloat16 yet."
     if missing:
         notes += f" The trainer does not have {', '.join(missing)} yet."
     header = ("model", "px", "batch", "step alone, ms", "step fed, ms", "cost of the input", "waiting for data")

@@ -9,6 +9,7 @@ from batch_server.doctor.workload import Rate, Task, Workload, endless
 from batch_server.memory_limits import PROGRAM_BYTES, memory_limit
 from batch_server.serving.read_ahead import ReadAhead
 from batch_server.store.reader import Dataset
+from inkstream.command_line import leaving_at_once
 from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
 from inkstream.pipeline import Pipeline
 from inkstream.processors import UseMeter, bound_cores, cpu_quota
@@ -44,7 +45,8 @@ def measure(dataset: Dataset, pipeline: Pipeline, *, threads: int, seconds: floa
     if half >= _LEAST_SIZE_PX:
         smaller = pipeline.replace(render=dataclasses.replace(pipeline.render, size=half))
         tasks[_HALF_SIZE] = Workload(dataset, smaller).draw
-    _compile(work, tasks)
+    with leaving_at_once():  # a compiler that is interrupted prints what nobody can use
+        _compile(work, tasks)
     meter, quota = UseMeter(), cpu_quota()
 
     before, read_ahead = _disk_bytes(), ReadAhead()
