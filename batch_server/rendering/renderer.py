@@ -13,6 +13,8 @@ from inkstream.pipeline import Augment, Render
 # Raised by one with any change of pixels: runs name the version that drew them, and clients refuse another.
 RENDERER_VERSION = 2
 
+NO_AUGMENT = Augment()
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -67,7 +69,7 @@ def draw(
         raise ValueError(f"{len(key_ids)} key ids need {len(key_ids) + 1} offsets, got {len(offsets)}")
     if offsets[0] < 0 or offsets[-1] > len(data) or (offsets[1:] < offsets[:-1]).any():
         raise ValueError(f"offsets must rise from 0 to at most the {len(data)} bytes of the records")
-    settings = settings_of(seed, epoch, render, augment or Augment())
+    settings = settings_of(seed, epoch, render, augment or NO_AUGMENT)
     draw_style = draw_classic if render.style == "classic" else draw_chunk
     pictures = out.reshape(len(key_ids), render.size * render.size * render.channels)
     bad_row = draw_style(data, offsets, _read_only(key_ids, np.uint64), settings, pictures)
@@ -78,5 +80,5 @@ def draw(
 def _read_only(array: npt.NDArray[Scalar], dtype: type[Scalar]) -> npt.NDArray[Scalar]:
     """The array as kernels are compiled for it: one type, whether it comes from a file's pages or from memory."""
     view = np.require(array, dtype, ("C", "A")).view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view

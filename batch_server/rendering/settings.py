@@ -1,5 +1,6 @@
 """The settings of a pipeline as plain numbers, the way kernels take them."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +45,8 @@ class Settings(NamedTuple):
     erasing: Erasing
 
 
+# Chunks of a few runs take turns; making the numbers anew for each would cost one in twenty of its microseconds.
+@functools.lru_cache(maxsize=256)
 def settings_of(seed: int, epoch: int, render: Render, augment: Augment) -> Settings:
     """The numbers of a pipeline's `render` and `augment` for one epoch of a run."""
     erase = augment.erase or Erase(probability=0.0)
