@@ -6,10 +6,12 @@ import sys
 def main() -> int:
     """Runs the command; returns its exit code. Ctrl-C ends it quietly even while libraries are loaded."""
     try:
+        from inkstream.allocator import keep_freed_memory
         from trainer.cli import main as run
     except KeyboardInterrupt:
         print("trainer: interrupted", file=sys.stderr)
         return 130
+    keep_freed_memory()
     return run()
 
 

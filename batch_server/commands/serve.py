@@ -14,6 +14,7 @@ from batch_server.serving.metrics_port import metrics_port
 from batch_server.serving.server import BatchServer, ServerSettings
 from batch_server.serving.tls import ServerCertificate
 from batch_server.serving.tokens import TokenFile
+from inkstream.allocator import keep_freed_memory
 from inkstream.command_line import (
     EXIT_DONE,
     EXIT_INTERRUPTED,
@@ -25,6 +26,9 @@ from inkstream.listening import is_loopback, parse_listen_address
 from inkstream.processors import usable_cores
 
 _LOG = logging.getLogger(__name__)
+
+# Of the allocator: few, since each keeps memory, and every stream has a thread that would take one of its own.
+_HEAPS = 4
 
 # Below, the largest chunk (one row of 1,280 pixels a side, cropped out of twice that) would not fit.
 _LEAST_MEMORY_MIB = 64
@@ -120,6 +124,7 @@ def add(subcommands: Subcommands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serves until a signal comes; returns the exit code."""
     _check(options)
+    keep_freed_memory(_HEAPS)
     certificate, tokens = _certificate(options), _tokens(options)
     listen_metrics = parse_listen_address("--metrics", options.metrics) if options.metrics else None
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

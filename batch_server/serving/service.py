@@ -1,9 +1,9 @@
 """The four calls of BatchService. The server keeps nothing about a client: every answer follows from its request."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
-from functools import partial
 from typing import Any
 
 import grpc
@@ -24,7 +24,7 @@ from batch_server.store.errors import RottenColumn
 from inkstream.descriptions import renderer_info
 from inkstream.errors import UnknownDataset
 from inkstream.messages import digest, to_message
-from inkstream.pipeline import SPLITS
+from inkstream.pipeline import SPLITS, Pipeline
 from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.wire import DTYPES
 
@@ -142,7 +142,9 @@ class BatchService:
             "GetDataset": self.get_dataset,
             "ResolvePipeline": self.resolve_pipeline,
         }
-        handlers = {name: grpc.unary_unary_rpc_method_handler(partial(self._call, run)) for name, run in unary.items()}
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(functools.partial(self._call, run)) for name, run in unary.items()
+        }
         handlers["StreamBatches"] = grpc.unary_stream_rpc_method_handler(self.stream_batches)
         return grpc.method_handlers_generic_handler(SERVICE_NAME, handlers)
 
@@ -174,13 +176,19 @@ class BatchService:
                 f"this server draws with {renderer}, the run with {request.renderer}: run servers of one version of "
                 "Inkstream, with the pinned requirements"
             )
-        own = digest(pipeline, fingerprint, RENDERER_VERSION)
+        own = _digest_of(pipeline, fingerprint)
         if own != request.digest:
             raise DigestMismatch(
                 f"this server draws this pipeline as {own} (renderer version {RENDERER_VERSION}), asked for is "
                 f"{request.digest[:64]}: run servers and trainers of one version of Inkstream"
             )
         return BatchMaker(served.dataset, pipeline)
+
+
+@functools.lru_cache(16)
+def _digest_of(pipeline: Pipeline, fingerprint: str) -> str:
+    """What every range of a stream names; to compute it takes 0.06 ms."""
+    return digest(pipeline, fingerprint, RENDERER_VERSION)
 
 
 def _describe(name: str, served: Served, split_samples: dict[str, int]) -> pb.Dataset:

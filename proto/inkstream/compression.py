@@ -69,8 +69,9 @@ def _decode_sparse_words(data: memoryview, flat: NDArray[np.uint8], paper: bytes
         raise CorruptChunk(f"sparse words: {len(data):,} bytes do not hold {count:,} words and {tail} bytes")
     _fill(flat, paper)
     gaps = np.frombuffer(data, np.uint8, count, 4)
-    positions = np.cumsum(gaps, dtype=np.intp)
-    positions -= 1
+    positions = gaps.astype(np.intp)
+    positions[:1] -= 1  # the gap before the first word counts from 1
+    np.cumsum(positions, out=positions)
     if count and (positions[-1] >= whole or not gaps.all()):
         raise CorruptChunk(f"sparse words: gaps of 0, or word {positions[-1]:,} of {whole:,}")
     words = np.frombuffer(data, "<u8", count, 4 + count).copy()  # aligned: five times as fast to store from

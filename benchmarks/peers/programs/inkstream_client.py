@@ -6,10 +6,12 @@ from drawing import BATCH_SIZE, ROTATE_DEG, SCALE, SHIFT, SIZE_PX, STROKE_DROPOU
 from rate import print_rate
 
 import inkstream
+from inkstream.allocator import keep_freed_memory
 
 ENDLESS = 1 << 30  # epochs
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as trainers do
     address, dataset, seed, compression = sys.argv[1:]
     augment = inkstream.Augment(rotate_deg=ROTATE_DEG, shift=SHIFT, scale=SCALE, stroke_dropout=STROKE_DROPOUT)
     render = inkstream.Render(size=SIZE_PX)
