@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, nullcontext
 
 from batch_server.serving.chunk_cache import Chunk, ChunkCache, Job
@@ -45,7 +45,8 @@ class Prefetch:
         self._cache, self._need_room, self._stream_bytes, self._waiting = cache, need_room, stream_bytes, waiting
         self._lock = threading.Lock()
         self._ahead: deque[Chunk] = deque()
-        self._closed: Future[list[bytes]] = Future()  # one can wait for it together with a chunk
+        self._closed = False
+        self._look = threading.Event()  # set whenever what a handler may wait for has happened
 
     def in_order(self, jobs: Iterable[Job]) -> Iterator[list[bytes]]:
         """The messages of each chunk; those of one are given up when the next is asked for.
@@ -66,9 +67,9 @@ class Prefetch:
     def close(self) -> None:
         """Gives everything up, from any thread; a handler that waits here goes on."""
         with self._lock:
-            if not self._closed.done():
-                self._closed.set_result([])
+            self._closed = True
             ahead, self._ahead = self._ahead, deque()
+        self._look.set()
         for chunk in ahead:
             self._cache.release(chunk)
         self._cache.budget.wake()
@@ -81,8 +82,11 @@ class Prefetch:
             self._raise_if_closed()
             made = self._ahead[0].made
         if not made.done():
+            made.add_done_callback(lambda _: self._look.set())
             with self._waiting(WaitingFor.DRAWING):
-                wait((made, self._closed), return_when=FIRST_COMPLETED)
+                while not (made.done() or self._closed):
+                    self._look.wait()
+                    self._look.clear()
             self._raise_if_closed()
         return made.result()
 
@@ -104,7 +108,7 @@ class Prefetch:
         if chunk is None:
             return False
         with self._lock:
-            if not self._closed.done():
+            if not self._closed:
                 self._ahead.append(chunk)
                 return True
         self._cache.release(chunk)
@@ -121,7 +125,7 @@ class Prefetch:
     def _wait_for(self, job: Job) -> Chunk:
         deadline = time.monotonic() + _GIVE_UP_S
         while True:
-            chunk = self._cache.hold(job, _ASK_S, self._closed.done)
+            chunk = self._cache.hold(job, _ASK_S, lambda: self._closed)
             if chunk is not None:
                 return chunk
             self._raise_if_closed()
@@ -130,5 +134,5 @@ class Prefetch:
             self._need_room()
 
     def _raise_if_closed(self) -> None:
-        if self._closed.done():
+        if self._closed:
             raise CancelledError

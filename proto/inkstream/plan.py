@@ -112,11 +112,12 @@ class Plan:
 
     def pieces(self, cell: Cell) -> list[Piece]:
         """The chunks of a cell, in the order in which they come."""
-        return [
-            Piece(step, chunk, chunk_at(self.shard_rows(step), chunk, self._chunks(step)))
-            for step in range(*cell.steps)
-            for chunk in range(*(cell.chunks or (0, self._chunks(step))))
-        ]
+        pieces = []
+        for step in range(*cell.steps):
+            rows, count = self.shard_rows(step), self._chunks(step)
+            numbers = range(*(cell.chunks or (0, count)))
+            pieces += [Piece(step, number, chunk_at(rows, number, count)) for number in numbers]
+        return pieces
 
     def batch_bytes(self, step: int) -> int:
         """Memory of this shard's rows of a batch."""

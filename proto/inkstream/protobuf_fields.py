@@ -35,7 +35,10 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
     """Number and value of each field: an int (varint), 4 or 8 bytes (fixed), or a view (length-delimited)."""
     position, end = 0, len(data)
     while position < end:
-        key, position = _read_varint(data, position)
+        if (key := data[position]) < 0x80:  # as nearly all are, and a call for each would take most of the time
+            position += 1
+        else:
+            key, position = _read_varint(data, position)
         number, wire_type = key >> 3, key & 7
         if not 0 < number < 1 << 29:
             raise CorruptChunk(f"field number {number} at byte {position:,} is out of range")
