@@ -7,7 +7,7 @@ import pytest
 
 CLIENT = ("grpc", "google.protobuf", "google.rpc.status_pb2", "numpy", "xxhash")
 SERVER_NEVER = {"jax", "jaxlib", "flax", "optax", "orbax", "matplotlib", "trainer"}
-TRAINER_NEVER = {"cv2", "lmdb", "numba", "llvmlite", "orjson", "batch_server"}
+TRAINER_NEVER = {"cv2", "isal", "lmdb", "numba", "llvmlite", "orjson", "batch_server"}
 
 
 def modules_after(statement: str) -> set[str]:
