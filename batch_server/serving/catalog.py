@@ -84,12 +84,13 @@ class Catalog:
         with self._lock:
             return sorted(self._served)
 
-    @property
-    def used_bytes(self) -> int:
-        """Size of all datasets that are open, also of those that were replaced or removed lately."""
+    def open_datasets(self) -> list[Dataset]:
+        """All that are open, also those that were replaced or removed lately."""
         with self._lock:
-            served = {*self._served.values(), *(served for served, _ in self._replaced.values())}
-        return sum(each.dataset.used_bytes for each in served)
+            return [
+                *(served.dataset for served in self._served.values()),
+                *(served.dataset for served, _ in self._replaced.values()),
+            ]
 
     def by_name(self, name: str) -> Served:
         """The dataset that has a name now.

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from batch_server.memory_limits import PROGRAM_BYTES, memory_limit
 from batch_server.store.reader import Dataset
@@ -31,19 +31,22 @@ class Preparation:
         self.tell: Tell = lambda what, done, total: None
         self.stopped = False
 
-    def prepare(self, dataset: Dataset, beside_bytes: int) -> None:
+    def prepare(self, dataset: Dataset, beside: Sequence[Dataset]) -> None:
         """Prepares one.
 
         Args:
             dataset: Just opened.
-            beside_bytes: Size of the datasets that are served already.
+            beside: Those that are open already.
 
         Raises:
             UnreadableDataset: The disk cannot read it, or it was cut short meanwhile.
         """
-        shortage = memory_limit().shortage(dataset.used_bytes + beside_bytes, self._server_bytes)
+        together = [dataset, *beside]
+        shortage = memory_limit().shortage(sum(each.used_bytes for each in together), self._server_bytes)
         if shortage:
             _LOG.warning("dataset %s: %s", dataset.name, shortage)
+            for each in together:
+                each.file.exceeds_memory()
         if not self._warm:
             return
         what = "its columns and offsets" if shortage else f"{dataset.used_bytes / 1e9:,.2f} GB"

@@ -119,7 +119,7 @@ class BatchServer:
     def __init__(self, settings: ServerSettings):
         self._preparation = Preparation(settings.memory_bytes, settings.warm)
         self.catalog = Catalog(
-            settings.data, prepare=lambda dataset: self._preparation.prepare(dataset, self.catalog.used_bytes)
+            settings.data, prepare=lambda dataset: self._preparation.prepare(dataset, self.catalog.open_datasets())
         )
         self._watch = CatalogWatch(self.catalog)
         self.admission = Admission(settings.max_streams)

@@ -1,8 +1,8 @@
 """A file mapped into memory, and what the system is told about its pages.
 
 Samples are read at random. Where the file fits into memory, the system may read ahead around each page that is
-missing: the first 60 random batches of 1,024 from a cold file of 669 MB took 0.6 s, without it 7.6 s. In a file larger
-than memory it would read 128 KiB, and drop as much that others need, for every record of 100 bytes.
+missing: the first 60 random batches of 1,024 from a cold file of 669 MB took 0.6 s, without it 7.6 s. Where it does not
+fit, the system would read 128 KiB, and drop as much that others need, for every record of 100 bytes.
 """
 
 import mmap
@@ -11,12 +11,6 @@ import weakref
 from typing import BinaryIO
 
 import numpy as np
-
-from batch_server.memory_limits import memory_limit
-
-# What the system reads at a time where the file fits into memory, Linux's default; and where it does not.
-_WIDE_BYTES = 128 << 10
-_NARROW_BYTES = mmap.PAGESIZE
 
 
 class MappedFile:
@@ -28,19 +22,21 @@ class MappedFile:
     Attributes:
         data: uint8 `[bytes]`, the map.
         descriptor: Of the file.
-        fits_memory: Whether it takes at most half of the memory that this process may use.
-        window_bytes: What is read at a time for a page that is missing.
+        fits_memory: Whether nothing has said otherwise.
     """
 
     def __init__(self, file: BinaryIO):
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.data = np.frombuffer(mapped, np.uint8)
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.data = np.frombuffer(self._map, np.uint8)
         self.descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self.descriptor)
-        self.fits_memory = len(mapped) <= memory_limit().size_bytes // 2
-        self.window_bytes = _WIDE_BYTES if self.fits_memory else _NARROW_BYTES
-        if not self.fits_memory and hasattr(mmap, "MADV_RANDOM"):
-            mapped.madvise(mmap.MADV_RANDOM)
+        self.fits_memory = True
+
+    def exceeds_memory(self) -> None:
+        """From now on a page that is missing is read alone."""
+        if self.fits_memory and hasattr(mmap, "MADV_RANDOM"):
+            self._map.madvise(mmap.MADV_RANDOM)
+        self.fits_memory = False
 
     def ask(self, start: int, length: int) -> None:
         """Asks the system for bytes that will be read soon, and does not wait for them."""

@@ -34,13 +34,12 @@ def ask_for_records(
         indices: int64 `[n]`, each below `samples`; -1 is padding.
     """
     if hasattr(os, "posix_fadvise"):
-        _ask_for_records(file.descriptor, file.data, pages, samples, indices, file.window_bytes)
+        _ask_for_records(file.descriptor, file.data, pages, samples, indices)
 
 
 @njit(cache=True, nogil=True)
-def _ask_for_records(descriptor, file, pages, samples, indices, window_bytes):  # type: ignore[no-untyped-def]
+def _ask_for_records(descriptor, file, pages, samples, indices):  # type: ignore[no-untyped-def]
     for i in range(len(indices)):
         if indices[i] >= 0:
             start, length, _ = find(file, pages, samples, indices[i])
-            first = start & -window_bytes
-            _posix_fadvise(descriptor, first, max(start + length - first, window_bytes), _WILLNEED)
+            _posix_fadvise(descriptor, start, max(length, 1), _WILLNEED)

@@ -73,7 +73,7 @@ def test_health_checks_say_when_the_datasets_are_read(loading: Loading, call: Ca
     loading.server.start()
     assert loading.health() == "SERVING"
     assert sum(chunk.rows for chunk in caller.chunks(caller.request())) > 0
-    size_bytes = loading.server.catalog.used_bytes
+    size_bytes = loading.server.catalog.by_name("sketches").dataset.used_bytes
     assert loading.told[0] == ("reading sketches", 0, size_bytes)
     assert loading.told[-1] == ("reading sketches", size_bytes, size_bytes)
 
@@ -121,6 +121,7 @@ def test_it_is_said_when_a_dataset_does_not_fit(
             server.load()
         finally:
             server.stop()
+    assert not server.catalog.by_name("large").dataset.file.fits_memory
     text = caplog.text
     assert "dataset large: 0.0 GB of datasets do not fit into memory: this container has 0.5 GB" in text
     assert "dataset large: reading its columns and offsets into memory" in text

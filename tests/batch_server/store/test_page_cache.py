@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch_server.memory_limits import MemoryLimit
-from batch_server.store import mapped_file
 from batch_server.store.errors import UnreadableDataset
 from batch_server.store.reader import Dataset
 from batch_server.store.warming import read_into_memory
@@ -48,13 +46,10 @@ def path(drawings: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory)
     return path
 
 
-@pytest.mark.parametrize("memory_bytes", [1 << 40, 1])
-def test_what_is_asked_for_comes_into_memory_by_itself(
-    path: Path, memory_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(memory_bytes, of_container=True))
-    forget(path)
+def test_what_is_asked_for_comes_into_memory_by_itself(path: Path) -> None:
     dataset = Dataset.open(path)
+    dataset.file.exceeds_memory()
+    forget(path)
     start, length = dataset.places["records"][5]
     middle = slice(start // mmap.PAGESIZE + 4, (start + length) // mmap.PAGESIZE - 1)  # without the offsets
     dataset.records(np.array([0]))  # something else was read
@@ -65,10 +60,9 @@ def test_what_is_asked_for_comes_into_memory_by_itself(
         time.sleep(0.01)
 
 
-def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(1, of_container=True))
+def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path) -> None:
     dataset = Dataset.open(path)
-    assert not dataset.file.fits_memory
+    dataset.file.exceeds_memory()
     forget(path)
     before = pages_in_memory(path).sum()
     dataset.ask_ahead(np.array([1024, -1]))
@@ -102,9 +96,9 @@ def test_a_dataset_is_read_into_memory_whole(path: Path) -> None:
     assert told == sorted(told)
 
 
-def test_without_its_records_that_is_what_every_batch_needs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped_file, "memory_limit", lambda: MemoryLimit(1, of_container=True))
+def test_without_its_records_that_is_what_every_batch_needs(path: Path) -> None:
     dataset = Dataset.open(path)
+    dataset.file.exceeds_memory()
     forget(path)
     told = read(dataset, records=False)
     assert told[-1][0] == told[-1][1] < path.stat().st_size / 2
