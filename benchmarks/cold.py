@@ -60,8 +60,8 @@ def tables(dataset: Path) -> list[Table]:
         found = [_measure(large, PROGRAM_BYTES + round(share * size_bytes)) for share in SHARES]
     notes = (
         f"{size_bytes / 1e9:.2f} GB of drawings in random order, in sparse words into a process on the same cores. The "
-        f"server's memory is limited; measured for {MEASURE_S:.0f} s, {SETTLE_S:.0f} s after a start with an empty page "
-        "cache. In memory is what the page cache holds in the end."
+        f"server's memory is limited; measured for {MEASURE_S:.0f} s, {SETTLE_S:.0f} s after a start with an "
+        "empty page cache. In memory is what the page cache holds in the end."
     )
     rows = [("all of it", f"{warm:,.0f}", "1.00x")]
     rows += [
