@@ -34,8 +34,8 @@ def test_the_page_names_every_error() -> None:
     table = {name: base for name, base in rows if hasattr(inkstream, name)}
     errors = {
         name: value
-        for name, value in vars(inkstream).items()
-        if isinstance(value, type)
+        for name in inkstream.__all__
+        if isinstance(value := getattr(inkstream, name), type)
         and issubclass(value, inkstream.InkstreamError)
         and value is not inkstream.InkstreamError
     }

@@ -1,14 +1,19 @@
 """What `inkstream` offers is listed, and nothing else is."""
 
+import pytest
+
 import inkstream
+from inkstream import public
 
 
 def test_public_names_are_listed() -> None:
-    modules = type(inkstream)
-    named = {
-        name for name, value in vars(inkstream).items() if not name.startswith("_") and not isinstance(value, modules)
-    }
-    assert inkstream.__all__ == sorted(named)
+    loaded = sorted(name for name in vars(public) if not name.startswith("_"))
+    assert inkstream.__all__ == loaded == dir(inkstream)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'conect'"):
+        _ = inkstream.conect
 
 
 def test_public_names_are_documented() -> None:
