@@ -115,6 +115,16 @@ class BatchMaker:
         indices = self.epoch_plan.rows(epoch, step, rows)
         return self.samples(epoch, indices, blank_rotten=blank_rotten, image=image)
 
+    def ask_ahead(self, epoch: int, step: int, rows: Span) -> None:
+        """Asks the system to have in memory what `chunk` will read; it hardly ever waits for the disk.
+
+        Args:
+            epoch: From 0.
+            step: From 0 to below the steps of an epoch.
+            rows: Within the global batch, at least one.
+        """
+        self.dataset.ask_ahead(self.epoch_plan.rows(epoch, step, rows), ("label", "key_id"))
+
     def samples(
         self,
         epoch: int,

@@ -41,6 +41,6 @@ class ReadAhead:
 
     def _ask(self, maker: BatchMaker, epoch: int, step: int, rows: Span) -> None:
         try:
-            maker.dataset.ask_ahead(maker.epoch_plan.rows(epoch, step, rows))
+            maker.ask_ahead(epoch, step, rows)
         finally:
             self._places.release()

@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +16,7 @@ from batch_server.store.kinds import KINDS
 from batch_server.store.lmdb_file import read_values
 from batch_server.store.mapped_file import MappedFile
 from batch_server.store.pages import PAGE_RECORDS, gather
-from batch_server.store.read_ahead import ask_for_records
+from batch_server.store.read_ahead import ask_for_records, ask_for_values
 from batch_server.store.records import Records
 from batch_server.store.schema import INDEX, LISTS, MANIFEST, RECORDS, SEAL_BYTES, Manifest, is_sealed
 
@@ -125,16 +125,20 @@ class Dataset:
         self._check(indices)
         return gather(self.file.data, self._places[RECORDS], self.samples, self._kind, indices)
 
-    def ask_ahead(self, indices: Indices) -> None:
-        """Asks the system to have the records of samples in memory soon; it hardly ever waits for the disk.
+    def ask_ahead(self, indices: Indices, columns: Iterable[str]) -> None:
+        """Asks the system to have samples in memory soon; it hardly ever waits for the disk.
 
         Args:
             indices: int64 `[n]`, from 0 to below `samples`; -1 is padding.
+            columns: Names of those that will be read beside the records.
 
         Raises:
-            ValueError: An index is out of range.
+            ValueError: An index is out of range, or there is no such column.
         """
         self._check(indices)
+        for name in columns:
+            item_bytes = self._column(name).stored.itemsize
+            ask_for_values(self.file, self._starts[name], item_bytes, indices)
         ask_for_records(self.file, self._places[RECORDS], self.samples, indices)
 
     def take(self, name: str, indices: Indices) -> Values:

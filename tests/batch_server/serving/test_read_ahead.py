@@ -18,10 +18,10 @@ def test_only_what_does_not_fit_into_memory_is_asked_for(
     dataset = Dataset.open(tmp_path / "doodles.lmdb")
     if not fits_memory:
         dataset.file.exceeds_memory()
-    asked: list[list[int]] = []
-    monkeypatch.setattr(dataset, "ask_ahead", lambda indices: asked.append(indices.tolist()))
     maker = BatchMaker(dataset, Pipeline(dataset="doodles", batch_size=32))
+    asked: list[tuple[int, int, Span]] = []
+    monkeypatch.setattr(maker, "ask_ahead", lambda *where: asked.append(where))
     ahead = ReadAhead()
     ahead.ask(maker, 0, 1, Span(3, 10))
     ahead._pool.shutdown()  # waits for what was asked
-    assert asked == ([] if fits_memory else [maker.epoch_plan.rows(0, 1, Span(3, 10)).tolist()])
+    assert asked == ([] if fits_memory else [(0, 1, Span(3, 10))])

@@ -50,14 +50,16 @@ def test_what_is_asked_for_comes_into_memory_by_itself(path: Path) -> None:
     dataset = Dataset.open(path)
     dataset.file.exceeds_memory()
     forget(path)
-    start, length = dataset.places["records"][5]
-    middle = slice(start // mmap.PAGESIZE + 4, (start + length) // mmap.PAGESIZE - 1)  # without the offsets
-    dataset.records(np.array([0]))  # something else was read
-    dataset.ask_ahead(np.arange(5 * 1024, 6 * 1024))
+    dataset.ask_ahead(np.arange(5 * 1024, 6 * 1024), ["key_id"])
+    key_ids, length = dataset.places["key_id"][0]
+    places = [tuple(dataset.places["records"][5]), (key_ids + length * 5 // 8, length // 8)]
     deadline = time.monotonic() + DEADLINE_S
-    while not pages_in_memory(path)[middle].all():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    for start, length in places:
+        within = slice(start // mmap.PAGESIZE + 1, (start + length) // mmap.PAGESIZE)
+        assert within.start < within.stop
+        while not pages_in_memory(path)[within].all():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path) -> None:
@@ -65,14 +67,17 @@ def test_of_a_file_larger_than_memory_only_what_is_asked_for(path: Path) -> None
     dataset.file.exceeds_memory()
     forget(path)
     before = pages_in_memory(path).sum()
-    dataset.ask_ahead(np.array([1024, -1]))
+    dataset.ask_ahead(np.array([1024, -1]), [])
     dataset.records(np.array([1024]))
     assert 0 < pages_in_memory(path).sum() - before <= 6  # offsets, checksum and record, each perhaps on two pages
 
 
-def test_asking_out_of_range_is_refused(path: Path) -> None:
+def test_asking_for_what_is_not_there_is_refused(path: Path) -> None:
+    dataset = Dataset.open(path)
     with pytest.raises(ValueError, match="indices must be from 0 to 8,191"):
-        Dataset.open(path).ask_ahead(np.array([8192]))
+        dataset.ask_ahead(np.array([8192]), [])
+    with pytest.raises(ValueError, match="a column is one of"):
+        dataset.ask_ahead(np.array([0]), ["colour"])
 
 
 def read(dataset: Dataset, records: bool) -> list[tuple[int, int]]:
