@@ -69,7 +69,7 @@ def limit_files(groups: str, mounts: str) -> list[Path]:
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
         fields, (kind, *_, options) = before.split(), (*after.split(), "", "")[:3]
-        if kind not in _LIMITS or (kind == "cgroup" and "memory" not in options.split(",")):
+        if len(fields) < 5 or kind not in _LIMITS or (kind == "cgroup" and "memory" not in options.split(",")):
             continue
         root, mounted_at = PurePosixPath(fields[3]), Path(fields[4])
         group = _group(groups, kind)
@@ -92,7 +92,7 @@ def least_limit(texts: Iterable[str]) -> int | None:
 def _group(groups: str, kind: str) -> PurePosixPath:
     """The process's control group: of the memory controller, or the only one in version 2."""
     for line in groups.splitlines():
-        number, controllers, path = line.split(":", 2)
+        number, controllers, path = (*line.split(":", 2), "", "")[:3]
         if "memory" in controllers.split(",") if kind == "cgroup" else number == "0" and not controllers:
             return PurePosixPath(path)
     return PurePosixPath("/")

@@ -69,10 +69,16 @@ class Staging:
         return self.folder / f"{task:06d}-{number:04d}.part"
 
     def parts(self, task: int) -> list[Part]:
-        """The whole parts of a task, in order, without gaps."""
+        """The whole parts of a task, in order, without gaps.
+
+        Those behind a gap are deleted: what fills it may end elsewhere than what was there, so they would not join.
+        """
         parts: list[Part] = []
         while (path := self.part_path(task, len(parts))).exists():
             parts.append(Part(path))
+        behind = sorted(self.folder.glob(f"{task:06d}-*.part"))[len(parts) :]
+        for path in reversed(behind):  # so that a kill meanwhile leaves the gap
+            path.unlink()
         return parts
 
     def empty(self) -> None:

@@ -63,6 +63,7 @@ class Prefetch:
                 job = next(coming, None)
             yield self._first()
             self._drop_first()
+        self._raise_if_closed()  # if that is why nothing is ahead
 
     def close(self) -> None:
         """Gives everything up, from any thread; a handler that waits here goes on."""

@@ -6,6 +6,7 @@ is asked for while earlier chunks are drawn.
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from batch_server.batches import BatchMaker
 from inkstream.chunking import Span
@@ -33,7 +34,8 @@ class ReadAhead:
             rows: Of the global batch.
         """
         if not maker.dataset.file.fits_memory and self._places.acquire(blocking=False):
-            self._pool.submit(self._ask, maker, epoch, step, rows)
+            with suppress(RuntimeError):  # stopped meanwhile
+                self._pool.submit(self._ask, maker, epoch, step, rows)
 
     def stop(self) -> None:
         """Gives up what waits."""

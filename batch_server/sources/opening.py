@@ -179,12 +179,12 @@ def damage_told() -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise CorruptSource(f"damaged archive: {error}") from None
+        raise CorruptSource(f"damaged archive: {str(error) or 'it is cut off'}") from None
     except NotImplementedError as error:
         raise CorruptSource(f"archive of an unknown kind: {error}") from None
     except (ValueError, IndexError, struct.error) as error:
-        raise CorruptSource(f"damaged archive: {error}") from None
+        raise CorruptSource(f"damaged archive: {str(error) or 'it is cut off'}") from None
     except OSError as error:
         if error.errno is None:  # bz2's way to say that its data is damaged
-            raise CorruptSource(f"damaged archive: {error}") from None
+            raise CorruptSource(f"damaged archive: {str(error) or 'it is cut off'}") from None
         raise

@@ -47,6 +47,11 @@ def test_a_system_without_control_groups_has_no_files() -> None:
     assert names("", "") == []
 
 
+@pytest.mark.parametrize(("groups", "mounts"), [("12:memory", V2_MOUNTS), (V2_GROUPS, "36 25 - cgroup2 x rw")])
+def test_lines_of_another_form_are_passed_over(groups: str, mounts: str) -> None:
+    assert all(name.startswith("/") for name in names(groups, mounts))
+
+
 @pytest.mark.parametrize(
     ("texts", "least"),
     [

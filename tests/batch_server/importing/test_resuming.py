@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from batch_server.importing.errors import ImportFailed
-from batch_server.importing.staging import folder_of
+from batch_server.importing.parts import PartWriter
+from batch_server.importing.staging import Staging, folder_of
+from batch_server.sources.rows import Position
 from batch_server.store.reader import Dataset
 
 KILLED = -signal.SIGKILL
@@ -140,6 +142,17 @@ def test_a_damaged_part_is_noticed(forked_imports, sources, target):
     assert f"{part} is damaged: delete it and run the same command again" in forked_imports.output()
     part.unlink()
     assert forked_imports.run(sources.folder, "--dataset", target) == 0
+
+
+def test_parts_behind_a_gap_are_not_kept(tmp_path):
+    """What fills the gap may end elsewhere than what was there, so they would double or lose rows."""
+    with Staging(tmp_path / "a.lmdb") as staging:
+        for number in (0, 2, 3):
+            with PartWriter(staging.part_path(5, number)) as part:
+                part.finish(0, Position(number + 1, 1))
+                part.publish()
+        assert len(staging.parts(5)) == 1
+        assert [path.name for path in staging.folder.glob("*.part")] == ["000005-0000.part"]
 
 
 def test_a_second_import_to_the_same_target_is_refused(forked_imports, sources, undisturbed, target, run_import):

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 
 from batch_server.serving.budget import ByteBudget
-from batch_server.serving.chunk_cache import ChunkCache, ChunkKey, Job
+from batch_server.serving.chunk_cache import Chunk, ChunkCache, ChunkKey, Job
 from batch_server.serving.prefetch import Prefetch
 from inkstream.chunking import Span
 from inkstream.errors import ServerFull
@@ -96,6 +96,24 @@ def test_a_failure_comes_after_the_chunks_before_it(pool: ThreadPoolExecutor) ->
     prefetch.close()
     pool.shutdown()
     assert budget.taken_bytes == 0
+
+
+def test_closing_between_two_chunks_is_not_the_end_of_the_range(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = cache_of(pool, ByteBudget(16 * MIB))
+    prefetch = Prefetch(cache, no_need)
+    release = cache.release
+
+    def release_and_close(made: Chunk) -> None:
+        release(made)
+        prefetch.close()
+
+    coming = prefetch.in_order(jobs(chunk(0), chunk(1)))
+    assert numbers(itertools.islice(coming, 1)) == [0]
+    monkeypatch.setattr(cache, "release", release_and_close)
+    with pytest.raises(CancelledError):
+        next(coming)
 
 
 def test_closing_frees_a_handler_that_waits_for_a_chunk(pool: ThreadPoolExecutor) -> None:
