@@ -55,7 +55,10 @@ def add(subcommands: Subcommands) -> None:
         epilog=_EPILOG,
     )
     parser.add_argument(
-        "dataset", type=Path, metavar="DATASET", help="a finished .lmdb file, or a folder of them: then the largest"
+        "dataset",
+        type=Path,
+        metavar="DATASET",
+        help="a finished .lmdb file, or a folder of them: then the pipeline file's, or the largest",
     )
     parser.add_argument(
         "--threads", type=int, default=usable_cores(), metavar="N", help="threads that draw, as of serve"
@@ -81,8 +84,9 @@ def run(options: argparse.Namespace) -> None:
         InvalidPipeline: A setting breaks its rule.
     """
     _check(options)
-    dataset = Dataset.open(_dataset_path(options.dataset))
-    pipeline = _pipeline(options, dataset)
+    file = None if options.pipeline is None else PipelineFile.load(options.pipeline)
+    dataset = Dataset.open(_dataset_path(options.dataset, file))
+    pipeline = _pipeline(options, dataset) if file is None else file.pipeline
     if not options.json:
         print(f"measuring for {options.seconds:g} s ...", file=sys.stderr, flush=True)
     figures = measure(
@@ -115,10 +119,12 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"--pipeline decides how batches are drawn: leave out {', '.join(own)}")
 
 
-def _dataset_path(path: Path) -> Path:
-    """The dataset that was named, or the largest in the folder."""
+def _dataset_path(path: Path, file: PipelineFile | None) -> Path:
+    """The dataset that was named; of a folder the pipeline's, or the largest."""
     if not path.is_dir():
         return path
+    if file is not None:
+        return path / f"{file.pipeline.dataset}.lmdb"
     found = sorted(path.glob("*.lmdb"), key=lambda each: each.stat().st_size)
     if not found:
         raise UsageError(f"DATASET must be a finished .lmdb file or a folder with one, {path} has none")
@@ -126,8 +132,6 @@ def _dataset_path(path: Path) -> Path:
 
 
 def _pipeline(options: argparse.Namespace, dataset: Dataset) -> Pipeline:
-    if options.pipeline is not None:
-        return PipelineFile.load(options.pipeline).pipeline
     return Pipeline(
         dataset=dataset.name,
         split=options.split,

@@ -99,6 +99,12 @@ def diagnose(figures: Figures) -> Diagnosis:
             f"Meanwhile {figures.retries:,} attempts at servers failed and {figures.moves:,} ranges were taken from "
             "servers that did not answer: look at their logs."
         )
+    if _UNDISTURBED * figures.fed.rows_per_s > figures.resident.rows_per_s:
+        trouble.append(
+            f"These figures contradict each other: steps reached {figures.fed.rows_per_s:,.0f} drawings/s fed and "
+            f"{figures.resident.rows_per_s:,.0f} alone, so something held this machine up meanwhile. Measure again, "
+            "for longer (--seconds)."
+        )
     return found._replace(advice=(*found.advice, *trouble))
 
 

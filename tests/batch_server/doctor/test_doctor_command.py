@@ -37,6 +37,9 @@ def test_the_pipeline_of_a_run_is_measured(data_dir, tmp_path, capsys):
     assert "16 px, thirds, antialiased, 16 in a batch" in capsys.readouterr().out
     assert main([*words, "--size", "32"]) == 2
     assert "leave out --size" in capsys.readouterr().err
+    PipelineFile(pipeline.replace(dataset="others"), "any", 1).save(file)
+    assert main(words) == 1
+    assert "others.lmdb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

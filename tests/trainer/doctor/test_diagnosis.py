@@ -93,6 +93,7 @@ def test_what_does_not_limit_is_not_blamed(figures, limit):
         (changed(**HUNGRY | {"stream": {"waiting": 0.08}}), "--processes"),
         (changed(fed={"rows_per_s": 2_000}), "Leave processors to the input"),
         (changed(fed={"rows_per_s": 2_000}, other_cores=None, own_cores=15.9), "All 16 processors"),
+        (changed(fed={"rows_per_s": 4_000}), "figures contradict each other: steps reached 4,000"),
         (changed(retries=3, moves=1), "3 attempts at servers failed and 1 ranges"),
     ],
 )
