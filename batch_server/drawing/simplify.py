@@ -41,29 +41,63 @@ def simplify(xs: Array, ys: Array, ends: npt.NDArray[np.int64]) -> list[tuple[by
         ValueError: A coordinate is not finite or beyond the limit, the drawing has more ink than INK_LIMIT_PX, or a
             stroke takes more than DISTANCES_LIMIT distances.
     """
-    for values in (xs, ys):
-        if not np.all(np.abs(values) <= COORDINATE_LIMIT):
-            raise ValueError(f"a raw coordinate is a number within {COORDINATE_LIMIT:,.0f} of 0")
-    x, y = _align(xs), _align(ys)
-    extent = max(x.max(), y.max())
-    if extent > 0:
-        x, y = x * SIDE / extent, y * SIDE / extent
+    x, y = xs.copy(), ys.copy()
+    if not _scale(x, y):
+        raise ValueError(f"a raw coordinate is a number within {COORDINATE_LIMIT:,.0f} of 0")
     ink_px = _ink(x, y, ends)
     if not ink_px <= INK_LIMIT_PX:
         raise ValueError(f"a raw drawing has at most {INK_LIMIT_PX:,.0f} px of ink at 255 px, got {ink_px:,.0f}")
+    points = np.empty(2 * (int(ink_px / SPACING_PX) + 3 * len(ends)), np.uint8)
+    counts = np.empty(len(ends), np.int32)
+    if _simplify_strokes(x, y, ends, ink_px, points, counts) < 0:
+        raise ValueError(f"a raw stroke is simplified in at most {DISTANCES_LIMIT:,} steps: this one is a tangle")
     strokes = []
     start = 0
-    for end in ends.tolist():
-        points = _simplify_stroke(x[start:end], y[start:end])
-        if not points.size:
-            raise ValueError(f"a raw stroke is simplified in at most {DISTANCES_LIMIT:,} steps: this one is a tangle")
-        strokes.append((points[0].tobytes(), points[1].tobytes()))
+    for count in counts.tolist():
+        middle, end = start + count, start + 2 * count
+        strokes.append((points[start:middle].tobytes(), points[middle:end].tobytes()))
         start = end
     return strokes
 
 
-def _align(values: Array) -> Array:
-    return values - values.min()
+@njit(cache=True, nogil=True)
+def simplify_into(x, y, ends, points, counts):  # type: ignore[no-untyped-def]
+    """Simplifies one raw drawing as `simplify` does, within other compiled code.
+
+    Args:
+        x: float64 `[points]`, as for `simplify`; overwritten.
+        y: float64 `[points]`, as for `simplify`; overwritten.
+        ends: int64 `[strokes]`, as for `simplify`.
+        points: uint8 `[room]`, gets of each stroke its x and then its y.
+        counts: int32 `[strokes]` at least, gets each stroke's number of points.
+
+    Returns:
+        Whether it was done: False if `simplify` would raise, or if there is not enough room.
+    """
+    if not _scale(x, y):
+        return False
+    ink_px = _ink(x, y, ends)
+    return ink_px <= INK_LIMIT_PX and _simplify_strokes(x, y, ends, ink_px, points, counts) >= 0
+
+
+@njit(cache=True, nogil=True)
+def _scale(x, y):  # type: ignore[no-untyped-def]
+    """Aligns a drawing to the top left corner and scales it in place; False if a coordinate is beyond the limit."""
+    low_x, low_y = x[0], y[0]
+    for i in range(len(x)):
+        if not (abs(x[i]) <= COORDINATE_LIMIT and abs(y[i]) <= COORDINATE_LIMIT):
+            return False
+        low_x, low_y = min(low_x, x[i]), min(low_y, y[i])
+    extent = 0.0
+    for i in range(len(x)):
+        x[i] -= low_x
+        y[i] -= low_y
+        extent = max(extent, x[i], y[i])
+    if extent > 0:
+        for i in range(len(x)):
+            x[i] = x[i] * SIDE / extent
+            y[i] = y[i] * SIDE / extent
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -79,34 +113,43 @@ def _ink(x, y, ends):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _simplify_stroke(x, y):  # type: ignore[no-untyped-def]
-    """Resamples one scaled stroke, drops points and rounds: uint8 `[2, points]`, at least two points or none at all."""
-    if len(x) == 1:
-        dot = np.empty((2, 2), np.uint8)
-        dot[0, :] = _round(x[0])
-        dot[1, :] = _round(y[0])
-        return dot
-    resampled_x, resampled_y = _resample(x, y)
-    kept = _ramer_douglas_peucker(resampled_x, resampled_y)
-    points = np.empty((2, kept.sum()), np.uint8)
-    at = 0
-    for i in range(len(kept)):
-        if kept[i]:
-            points[0, at] = _round(resampled_x[i])
-            points[1, at] = _round(resampled_y[i])
-            at += 1
-    return points
+def _simplify_strokes(x, y, ends, ink_px, points, counts):  # type: ignore[no-untyped-def]
+    """Resamples scaled strokes, drops points and rounds, into `points` and `counts`.
+
+    Returns:
+        How many bytes of `points` are used; -1 if they are not enough, or a stroke takes more than DISTANCES_LIMIT.
+    """
+    capacity = int(ink_px / SPACING_PX) + 4  # a stroke is not longer than all of them
+    resampled_x = np.empty(capacity)
+    resampled_y = np.empty(capacity)
+    kept = np.empty(capacity, np.bool_)
+    pieces = np.empty((capacity, 2), np.int64)
+    used = start = 0
+    for stroke in range(len(ends)):
+        end = ends[stroke]
+        if end - start == 1:  # a dot becomes two equal points
+            resampled_x[:2], resampled_y[:2], kept[:2] = x[start], y[start], True
+            resampled, count = 2, 2
+        else:
+            resampled = _resample(x[start:end], y[start:end], resampled_x, resampled_y)
+            count = _ramer_douglas_peucker(resampled_x, resampled_y, resampled, kept, pieces)
+        if count == 0 or used + 2 * count > len(points):
+            return -1
+        at = used
+        for i in range(resampled):
+            if kept[i]:
+                points[at] = _round(resampled_x[i])
+                points[at + count] = _round(resampled_y[i])
+                at += 1
+        counts[stroke] = count
+        used += 2 * count
+        start = end
+    return used
 
 
 @njit(cache=True, nogil=True)
-def _resample(x, y):  # type: ignore[no-untyped-def]
-    """Points along a stroke at every SPACING_PX of its length, its first and its last point included."""
-    length = 0.0
-    for i in range(1, len(x)):
-        length += _distance(x[i] - x[i - 1], y[i] - y[i - 1])
-    capacity = int(length / SPACING_PX) + 3
-    out_x = np.empty(capacity)
-    out_y = np.empty(capacity)
+def _resample(x, y, out_x, out_y):  # type: ignore[no-untyped-def]
+    """Puts points along a stroke at every SPACING_PX of its length, both its ends included; returns how many."""
     out_x[0], out_y[0] = x[0], y[0]
     count = 1
     to_next = SPACING_PX
@@ -121,44 +164,53 @@ def _resample(x, y):  # type: ignore[no-untyped-def]
         to_next -= step
     last = len(x) - 1
     out_x[count], out_y[count] = x[last], y[last]
-    return out_x[: count + 1], out_y[: count + 1]
+    return count + 1
 
 
 @njit(cache=True, nogil=True)
-def _ramer_douglas_peucker(x, y):  # type: ignore[no-untyped-def]
-    """Which points to keep: both ends, and between two kept ones the farthest if it is beyond EPSILON_PX.
+def _ramer_douglas_peucker(x, y, count, kept, pieces):  # type: ignore[no-untyped-def]
+    """Which of the first points to keep: both ends, and between two kept ones the farthest if beyond EPSILON_PX.
 
-    None at all if that takes more than DISTANCES_LIMIT distances.
+    Returns:
+        How many are kept; 0 if that takes more than DISTANCES_LIMIT distances.
     """
-    kept = np.zeros(len(x), np.bool_)
-    kept[0] = True
-    kept[len(x) - 1] = True
-    # Each pass takes one piece off and puts at most two smaller ones on, so n entries are enough.
-    first_of = np.empty(len(x), np.int64)
-    last_of = np.empty(len(x), np.int64)
-    first_of[0], last_of[0] = 0, len(x) - 1
+    kept[:count] = False
+    kept[0] = kept[count - 1] = True
+    keeps = 2
+    # Each pass takes one piece off and puts at most two smaller ones on, so as many entries as points are enough.
+    pieces[0, 0], pieces[0, 1] = 0, count - 1
     pending = 1
     distances = 0
     while pending:
         pending -= 1
-        first, last = first_of[pending], last_of[pending]
+        first, last = pieces[pending]
         distances += last - first
         if distances > DISTANCES_LIMIT:
-            return np.zeros(len(x), np.bool_)
+            return 0
         farthest, distance = first, 0.0
         chord_x, chord_y = x[last] - x[first], y[last] - y[first]
         chord = _distance(chord_x, chord_y)
-        for i in range(first + 1, last):
-            to_x, to_y = x[i] - x[first], y[i] - y[first]
-            off = abs(chord_x * to_y - chord_y * to_x) / chord if chord > 0 else _distance(to_x, to_y)
-            if off > distance:
-                farthest, distance = i, off
+        if chord > 0:
+            # A quotient grows with its dividend, so that only a larger one than ever before need be divided.
+            largest = 0.0
+            for i in range(first + 1, last):
+                area = abs(chord_x * (y[i] - y[first]) - chord_y * (x[i] - x[first]))
+                if area > largest:
+                    largest = area
+                    if area / chord > distance:
+                        farthest, distance = i, area / chord
+        else:
+            for i in range(first + 1, last):
+                off = _distance(x[i] - x[first], y[i] - y[first])
+                if off > distance:
+                    farthest, distance = i, off
         if distance > EPSILON_PX:
             kept[farthest] = True
-            first_of[pending], last_of[pending] = first, farthest
-            first_of[pending + 1], last_of[pending + 1] = farthest, last
+            keeps += 1
+            pieces[pending, 0], pieces[pending, 1] = first, farthest
+            pieces[pending + 1, 0], pieces[pending + 1, 1] = farthest, last
             pending += 2
-    return kept
+    return keeps
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -15,6 +15,7 @@ from numba import njit
 
 from batch_server.drawing.record import write_count
 from batch_server.sources.fields import CLASS_NAME_LIMIT
+from batch_server.sources.raw_drawing import read_raw_drawing
 from batch_server.sources.rows import NO_CLASS, UNKNOWN_COUNTRY, UNKNOWN_RECOGNIZED, UNKNOWN_TIMESTAMP
 from batch_server.sources.tokens import (
     CLOSE_OBJECT,
@@ -113,6 +114,9 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
     written = np.int64(0)
     points = np.empty(len(data), np.uint8)
     counts = np.empty(len(data) // 7 + 1, np.int32)
+    # A point of a raw drawing takes six bytes of text.
+    raw = np.empty((3, len(data) // 6 + 1))
+    raw_ends = np.empty(len(counts), np.int64)
     words = np.empty((_WORDS, 2), np.int64)
     word_slots = np.empty(_WORD_SLOTS, np.int32)
     word_slots[:] = -1
@@ -151,7 +155,10 @@ def scan(data, columns, members, limit):  # type: ignore[no-untyped-def]
                 if at < 0:
                     break
             if field == DRAWING:
-                at, strokes = read_drawing(data, at, points, counts)
+                drawing = at
+                at, strokes = read_drawing(data, drawing, points, counts)
+                if at < 0:
+                    at, strokes = read_raw_drawing(data, drawing, raw, raw_ends, points, counts)
             elif field == KEY_ID:
                 at, key_id[line] = read_key_id(data, at)
             elif field == COUNTRY:

@@ -11,7 +11,8 @@ from batch_server.sources.fields import is_alphanumeric
 from batch_server.sources.rows import NOT_RECOGNIZED, RECOGNIZED, UNKNOWN_COUNTRY
 
 SPACE, NEWLINE, COMMA, COLON, QUOTE, OPEN_OBJECT, CLOSE_OBJECT = b' \n,:"{}'
-_TAB, _RETURN, _MINUS, _POINT, _BACKSLASH, _OPEN_LIST, _CLOSE_LIST = b"\t\r-.\\[]"
+OPEN_LIST, CLOSE_LIST = b"[]"
+_TAB, _RETURN, _MINUS, _POINT, _BACKSLASH = b"\t\r-.\\"
 _ZERO, _NINE, _TEN, _HUNDRED, _LARGEST = map(np.uint32, (ord("0"), 9, 10, 100, 255))
 _ONE = np.uint64(1)
 _UTC = np.frombuffer(b" UTC", np.uint8).copy()
@@ -49,9 +50,9 @@ def read_drawing(data, at, points, counts):  # type: ignore[no-untyped-def]
     """
     strokes = 0
     first = np.int64(0)
-    at = expect(data, at, _OPEN_LIST)
+    at = expect(data, at, OPEN_LIST)
     while at >= 0:
-        at = expect(data, skip_blanks(data, at), _OPEN_LIST)
+        at = expect(data, skip_blanks(data, at), OPEN_LIST)
         if at < 0:
             break
         at, middle = _coordinates(data, skip_blanks(data, at), points, first)
@@ -66,11 +67,11 @@ def read_drawing(data, at, points, counts):  # type: ignore[no-untyped-def]
         counts[strokes] = middle - first
         strokes += 1
         first = last
-        at = expect(data, skip_blanks(data, at), _CLOSE_LIST)
+        at = expect(data, skip_blanks(data, at), CLOSE_LIST)
         if at < 0:
             break
         at = skip_blanks(data, at)
-        if data[at] == _CLOSE_LIST:
+        if data[at] == CLOSE_LIST:
             return at + 1, strokes
         at = expect(data, at, COMMA)
     return -1, strokes
@@ -84,7 +85,7 @@ def _coordinates(data, start, points, first):  # type: ignore[no-untyped-def]
     access, a fifth of the time. A value without branches on its number of digits took longer: each then waits for the
     end of the one before.
     """
-    if data[start] != _OPEN_LIST:
+    if data[start] != OPEN_LIST:
         return -1, first
     at, count = np.uint64(start), np.uint64(first)
     while True:
@@ -112,7 +113,7 @@ def _coordinates(data, start, points, first):  # type: ignore[no-untyped-def]
         if data[at] == COMMA:
             continue
         end = skip_blanks(data, np.int64(at))
-        if data[end] == _CLOSE_LIST:
+        if data[end] == CLOSE_LIST:
             return end + 1, np.int64(count)
         if data[end] != COMMA:
             return -1, first

@@ -85,7 +85,7 @@ def test_hostile_lines(read_source, drawings_of, layout):
     assert [tuple(reject) for reject in reference.rejects] == content.rejects
 
 
-@pytest.mark.parametrize("layout", ["train", "test", "simplified", "country"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_compiled_parser_takes_good_rows(layout):
     header, good = LAYOUTS[layout]
     data = bytearray(f"{header}\n{good % 5}\n".encode())
