@@ -34,7 +34,7 @@ written = st.builds(
 )
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(doubles.map(repr) | written)
 @example("9007199254740993")  # halfway between two doubles, which is for Python's conversion of integers
 @example("4503599627370496.55")
@@ -51,7 +51,7 @@ def test_a_number_is_the_double_that_python_makes_of_it(text):
         assert struct.pack("d", value) == struct.pack("d", float(text))
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.integers(2**52, 2**53 - 1), st.integers(36, 58), st.integers(-1, 1))
 def test_a_number_next_to_the_middle_of_two_doubles_is_rounded_as_python_does(mantissa, places, off):
     doubled = 2 * mantissa + 1  # by 2**(places + 1) it lies in the middle
@@ -82,7 +82,7 @@ stroke = st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=30)
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(stroke, min_size=1, max_size=4), st.sampled_from(((",", ":"), (", ", ": "))))
 @example([[[0, 9] * 500, [0] * 1_000, [0] * 1_000]], (",", ":"))  # its record is longer than its text
 @example([[[1e6 + 1], [0], [0]]], (",", ":"))
