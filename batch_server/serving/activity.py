@@ -15,6 +15,9 @@ from batch_server.serving.recent import DecayingSum, Recent, faded_s
 
 # Streams whose waits are kept for the status page; looking at all of them takes a millisecond.
 _MAX_STREAMS = 256
+# How often an open range adds to the sums in which the past fades. To do it with each message took a quarter of all that
+# a range from the cache costs outside gRPC, and this is soon enough for sums in which 15 s count half.
+_SETTLE_S = 1.0
 
 
 class Activity:
@@ -66,8 +69,7 @@ class Activity:
     def datasets(self) -> dict[str, DatasetCounts]:
         """The counts of now, by dataset; of those that no range has asked for there are none."""
         with self.lock:
-            for meter in self._open:
-                meter.settle()
+            self._settle()
             return {name: replace(counts, stream_s=dict(counts.stream_s)) for name, counts in self._datasets.items()}
 
     def latest(self) -> dict[str, SentRows]:
@@ -94,6 +96,7 @@ class Activity:
     def demand(self) -> DemandReport:
         """What all streams want from this server."""
         with self.lock:
+            self._settle()
             return self.demands.report()
 
     def busy_threads(self) -> float:
@@ -101,6 +104,10 @@ class Activity:
         with self.lock:
             now = self.clock()
             return self.render_s.value(now) / faded_s(max(now - self._begun, 1.0))
+
+    def _settle(self) -> None:
+        for meter in self._open:
+            meter.settle()
 
 
 class RangeMeter:
@@ -117,22 +124,32 @@ class RangeMeter:
         self.whose, self.stream = whose, stream
         self._activity, self._counts = activity, counts
         self._waits_for, self._since = WaitingFor.NOTHING, activity.clock()
+        # What fading sums do not hold yet, and since when.
+        self._rows = self._sent_bytes = 0
+        self._waited_s = dict.fromkeys(WaitingFor, 0.0)
+        self._settled = self._since
 
-    @contextmanager
-    def waiting(self, what: WaitingFor) -> Iterator[None]:
-        """Around a wait."""
-        self._turn(what)
-        try:
-            yield
-        finally:
-            self._turn(WaitingFor.NOTHING)
+    def turn(self, what: WaitingFor) -> None:
+        """From now on the range waits for this."""
+        with self._activity.lock:
+            self._count_time()
+            self._waits_for = what
+            if self._since - self._settled > _SETTLE_S:
+                self.settle()
 
     def settle(self) -> None:
-        """Counts the time since the last look for what the range waits for; the caller holds the lock."""
-        now = self._activity.clock()
-        waited_s, self._since = now - self._since, now
-        self._counts.stream_s[self._waits_for] += waited_s
-        self.stream.waited(self._waits_for, waited_s, now)
+        """Counts what is new; the caller holds the lock."""
+        self._count_time()
+        now = self._settled = self._since
+        for what, waited_s in self._waited_s.items():
+            if waited_s:
+                self._counts.stream_s[what] += waited_s
+                self.stream.waited(what, waited_s, now)
+                self._waited_s[what] = 0.0
+        if self._rows:
+            self.stream.sent(self._rows, self._sent_bytes, now)
+            self._activity.demands.delivered(self.whose.digest, self._rows)
+            self._rows = self._sent_bytes = 0
 
     def drawing(self, rows: int, make: Callable[[], list[bytes]]) -> Callable[[], list[bytes]]:
         """Makes a chunk and counts what that costs; for a render thread, and perhaps after the range has ended."""
@@ -149,25 +166,21 @@ class RangeMeter:
 
         return measured
 
-    def sent(self, message: bytes) -> None:
-        """A message was handed to the network."""
-        with self._activity.lock:
-            self._counts.sent_bytes += len(message)
-            self.stream.sent(0, len(message), self._activity.clock())
-
-    def sent_chunk(self, chunk: SentRows, *, ends_batch: bool) -> None:
-        """The last message of a chunk was sent.
+    def sent(self, chunk: SentRows, size_bytes: int, *, ends_batch: bool) -> None:
+        """The last message of a chunk was handed to the network.
 
         Args:
             chunk: Its rows.
+            size_bytes: Of its messages.
             ends_batch: Whether it is the last one of its shard's rows of a batch.
         """
         with self._activity.lock:
             self._counts.chunks += 1
             self._counts.rows += chunk.rows.size
+            self._counts.sent_bytes += size_bytes
             self._counts.batches += ends_batch
-            self.stream.sent(chunk.rows.size, 0, self._activity.clock())
-            self._activity.demands.delivered(self.whose.digest, chunk.rows.size)
+            self._rows += chunk.rows.size
+            self._sent_bytes += size_bytes
             self._activity.latest_rows[self.whose.dataset] = chunk
 
     def sent_range(self) -> None:
@@ -175,10 +188,10 @@ class RangeMeter:
         with self._activity.lock:
             self._counts.ranges += 1
 
-    def _turn(self, what: WaitingFor) -> None:
-        with self._activity.lock:
-            self.settle()
-            self._waits_for = what
+    def _count_time(self) -> None:
+        now = self._activity.clock()
+        self._waited_s[self._waits_for] += now - self._since
+        self._since = now
 
     def _drawn(self, rows: int, thread_s: float) -> None:
         with self._activity.lock:

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, nullcontext
 
 from batch_server.serving.chunk_cache import Chunk, ChunkCache, Job
 from batch_server.serving.figures import WaitingFor
@@ -32,7 +31,7 @@ class Prefetch:
         cache: Where chunks are made, and shared with other streams.
         need_room: Asks that a stalled stream be ended, because this one lacks bytes.
         stream_bytes: What this stream may have ahead.
-        waiting: Around each wait, with what is waited for.
+        turn: Told what the stream waits for from now on.
     """
 
     def __init__(
@@ -40,9 +39,9 @@ class Prefetch:
         cache: ChunkCache,
         need_room: Callable[[], object],
         stream_bytes: int = STREAM_BYTES,
-        waiting: Callable[[WaitingFor], AbstractContextManager[None]] = lambda what: nullcontext(),
+        turn: Callable[[WaitingFor], object] = lambda what: None,
     ):
-        self._cache, self._need_room, self._stream_bytes, self._waiting = cache, need_room, stream_bytes, waiting
+        self._cache, self._need_room, self._stream_bytes, self._turn = cache, need_room, stream_bytes, turn
         self._lock = threading.Lock()
         self._ahead: deque[Chunk] = deque()
         self._closed = False
@@ -84,10 +83,11 @@ class Prefetch:
             made = self._ahead[0].made
         if not made.done():
             made.add_done_callback(lambda _: self._look.set())
-            with self._waiting(WaitingFor.DRAWING):
-                while not (made.done() or self._closed):
-                    self._look.wait()
-                    self._look.clear()
+            self._turn(WaitingFor.DRAWING)
+            while not (made.done() or self._closed):
+                self._look.wait()
+                self._look.clear()
+            self._turn(WaitingFor.NOTHING)
             self._raise_if_closed()
         return made.result()
 
@@ -104,8 +104,7 @@ class Prefetch:
         if ahead_bytes:
             chunk = self._look_ahead(job, sum(ahead_bytes))
         else:
-            with self._waiting(WaitingFor.MEMORY):
-                chunk = self._wait_for(job)
+            chunk = self._cache.try_hold(job) or self._wait_for(job)
         if chunk is None:
             return False
         with self._lock:
@@ -124,15 +123,15 @@ class Prefetch:
         return chunk
 
     def _wait_for(self, job: Job) -> Chunk:
+        self._turn(WaitingFor.MEMORY)
         deadline = time.monotonic() + _GIVE_UP_S
-        while True:
-            chunk = self._cache.hold(job, _ASK_S, lambda: self._closed)
-            if chunk is not None:
-                return chunk
+        while (chunk := self._cache.hold(job, _ASK_S, lambda: self._closed)) is None:
             self._raise_if_closed()
             if time.monotonic() > deadline:
                 raise ServerFull("the server's memory is taken: ask another, or raise --memory", 1.0)
             self._need_room()
+        self._turn(WaitingFor.NOTHING)
+        return chunk
 
     def _raise_if_closed(self) -> None:
         if self._closed:

@@ -1,7 +1,7 @@
 """A range as chunks: where each begins and ends, how it is made and what that takes."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -64,6 +64,7 @@ def jobs_of(
     maker: BatchMaker,
     plan: Plan,
     request: RangeRequest,
+    pieces: Iterable[Piece],
     measured: Callable[[int, Make], Make],
     ask_ahead: Callable[[BatchMaker, int, int, Span], None],
 ) -> Iterator[Job]:
@@ -73,14 +74,16 @@ def jobs_of(
         maker: Of the pipeline's chunks.
         plan: Of the range.
         request: The range.
+        pieces: Its chunks.
         measured: Wraps what makes a chunk of so many rows, to count what it costs.
         ask_ahead: Told of each chunk before its job is handed out: what it reads should be in memory by then.
     """
-    for step, rows, _ in pieces_of(plan, request):
+    dataset = maker.dataset.name
+    for step, rows, _ in pieces:
         ask_ahead(maker, request.epoch, step, rows)
         key = ChunkKey(
             request.digest,
-            maker.dataset.name,
+            dataset,
             request.epoch,
             step,
             rows,

@@ -1,6 +1,7 @@
 """The four calls of BatchService. The server keeps nothing about a client: every answer follows from its request."""
 
 import functools
+import itertools
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -118,17 +119,19 @@ class BatchService:
             plan = plan_of(maker, request)
             check_position(request, plan)
             with self._activity.range(_range_of(request, maker, context.peer())) as meter:
-                prefetch = Prefetch(self._chunks, self._admission.cancel_stalled, waiting=meter.waiting)
+                prefetch = Prefetch(self._chunks, self._admission.cancel_stalled, turn=meter.turn)
                 if not context.add_callback(prefetch.close):
                     return  # the client has left
                 try:
-                    made = prefetch.in_order(jobs_of(maker, plan, request, meter.drawing, self._read_ahead.ask))
-                    for messages, piece in zip(made, pieces_of(plan, request), strict=True):
+                    pieces, ahead = itertools.tee(pieces_of(plan, request))
+                    made = prefetch.in_order(jobs_of(maker, plan, request, ahead, meter.drawing, self._read_ahead.ask))
+                    for messages, piece in zip(made, pieces, strict=True):
+                        meter.turn(WaitingFor.CLIENT)
                         for message in messages:
-                            with stream.sending(len(message)), meter.waiting(WaitingFor.CLIENT):
+                            with stream.sending(len(message)):
                                 yield message
-                            meter.sent(message)
-                        meter.sent_chunk(_sent_rows(request, piece), ends_batch=piece.ends_batch)
+                        meter.turn(WaitingFor.NOTHING)
+                        meter.sent(_sent_rows(request, piece), sum(map(len, messages)), ends_batch=piece.ends_batch)
                     meter.sent_range()
                 except CancelledError:
                     return  # the client has left, or the server has ended the call
