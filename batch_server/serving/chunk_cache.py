@@ -105,8 +105,9 @@ class ChunkCache:
         self.budget = budget
         self._pool, self._keep_bytes = pool, keep_bytes
         self._lock = threading.Lock()  # the budget's own lock is taken within it, never the other way round
-        self._held: dict[ChunkKey, Chunk] = {}  # by streams, or being made
-        self._kept: OrderedDict[ChunkKey, Chunk] = OrderedDict()  # least recently used first
+        self._chunks: dict[ChunkKey, Chunk] = {}
+        # Of these, the finished ones that nobody holds, least recently used first.
+        self._kept: OrderedDict[Chunk, None] = OrderedDict()
         self._kept_bytes = 0
         self._hits = self._awaited = self._misses = self._evictions = 0
 
@@ -118,10 +119,10 @@ class ChunkCache:
             leave_bytes: How many of the budget must be free afterwards.
         """
         with self._lock:
-            if chunk := self._join(job.key):
-                return chunk
             needed_bytes = self._needed_bytes(job)
-            return self._begin(job, needed_bytes) if self.budget.try_take(needed_bytes, leave_bytes) else None
+            if needed_bytes and not self.budget.try_take(needed_bytes, leave_bytes):
+                return None
+            return self._hold(job, needed_bytes)
 
     def hold(self, job: Job, timeout_s: float, given_up: Callable[[], bool]) -> Chunk | None:
         """The same, waiting in line for the bytes.
@@ -137,11 +138,9 @@ class ChunkCache:
         if not self.budget.take(taken_bytes, timeout_s, given_up):
             return None
         with self._lock:
-            if chunk := self._join(job.key):  # another stream has begun it meanwhile
-                self.budget.give(taken_bytes)
-                return chunk
-            self.budget.give(taken_bytes - self._needed_bytes(job))
-            return self._begin(job, self._needed_bytes(job))
+            needed_bytes = self._needed_bytes(job)  # fewer, if another stream has begun it meanwhile
+            self.budget.give(taken_bytes - needed_bytes)
+            return self._hold(job, needed_bytes)
 
     def release(self, chunk: Chunk) -> None:
         """Gives a held chunk up. One that nobody wants any more is kept if it is finished, else not begun."""
@@ -161,34 +160,33 @@ class ChunkCache:
                 self._hits, self._awaited, self._misses, self._evictions, self._kept_bytes, len(self._kept)
             )
 
-    def _join(self, key: ChunkKey) -> Chunk | None:
-        chunk = self._held.get(key)
-        if chunk is not None:
-            chunk.holders += 1
-            if chunk.finished:
-                self._hits += 1
-            else:
-                self._awaited += 1
+    def _needed_bytes(self, job: Job) -> int:
+        """What must be taken from the budget to hold the job's chunk."""
+        chunk = self._chunks.get(job.key)
+        if chunk is None:
+            return OVERHEAD_BYTES + job.peak_bytes
+        return chunk.size_bytes if chunk in self._kept else 0
+
+    def _hold(self, job: Job, taken_bytes: int) -> Chunk:
+        """The job's chunk, begun if nobody has it, with the bytes that it needs."""
+        chunk = self._chunks.get(job.key)
+        if chunk is None:
+            return self._begin(job, taken_bytes)
+        if chunk in self._kept:
+            del self._kept[chunk]
+            self._kept_bytes -= chunk.size_bytes
+        if chunk.finished:
+            self._hits += 1
+        else:
+            self._awaited += 1
+        chunk.holders += 1
         return chunk
 
-    def _needed_bytes(self, job: Job) -> int:
-        kept = self._kept.get(job.key)
-        return OVERHEAD_BYTES + job.peak_bytes if kept is None else kept.size_bytes
-
     def _begin(self, job: Job, taken_bytes: int) -> Chunk:
-        """Takes a chunk out of those that are kept, or has it made, with bytes that were taken for it."""
-        chunk = self._kept.pop(job.key, None)
-        if chunk is not None:
-            self._hits += 1
-            self._kept_bytes -= chunk.size_bytes
-            chunk.holders = 1
-        else:
-            self._misses += 1
-            chunk = Chunk(job.key, taken_bytes)
-        self._held[job.key] = chunk
+        self._misses += 1
+        chunk = self._chunks[job.key] = Chunk(job.key, taken_bytes)
         self._trim()  # before drawing begins, which may use the bytes that kept chunks occupy
-        if not chunk.finished:
-            chunk.made = self._pool.submit(self._make, job, chunk)
+        chunk.made = self._pool.submit(self._make, job, chunk)
         return chunk
 
     def _make(self, job: Job, chunk: Chunk) -> list[bytes]:
@@ -207,14 +205,13 @@ class ChunkCache:
         return messages
 
     def _drop(self, chunk: Chunk) -> None:
-        del self._held[chunk.key]
+        del self._chunks[chunk.key]
         self._resize(chunk, 0)
 
     def _keep(self, chunk: Chunk) -> None:
         """Moves a chunk that nobody holds from the budget's bytes to those that are free."""
-        del self._held[chunk.key]
         self.budget.give(chunk.size_bytes)
-        self._kept[chunk.key] = chunk
+        self._kept[chunk] = None
         self._kept_bytes += chunk.size_bytes
         self._trim()
 
@@ -225,6 +222,7 @@ class ChunkCache:
     def _trim(self) -> None:
         """Evicts what the bound, or the free part of the budget, does not hold."""
         while self._kept and self._kept_bytes > min(self._keep_bytes, self.budget.free_bytes):
-            _, chunk = self._kept.popitem(last=False)
+            chunk, _ = self._kept.popitem(last=False)
+            del self._chunks[chunk.key]
             self._kept_bytes -= chunk.size_bytes
             self._evictions += 1
