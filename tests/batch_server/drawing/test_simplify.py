@@ -1,12 +1,13 @@
 """Raw drawings become what Google published of them."""
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from batch_server.drawing.simplify import COORDINATE_LIMIT, INK_LIMIT_PX, simplify
@@ -86,6 +87,55 @@ def test_the_result_lies_on_the_raw_strokes_and_keeps_their_ends(drawing):
         rounding = 0.5 + 1e-6
         assert np.abs(scaled[:, [0, -1]] - kept[:, [0, -1]]).max() <= rounding
         assert max(distance_to_line(point, scaled) for point in kept.T) <= np.sqrt(2) * rounding
+
+
+def simplified_by_definition(stroke):
+    """One stroke, as the steps are defined: without bounds, integers or groups of points."""
+    low = [min(values) for values in stroke]
+    extent = max(max(values) - least for values, least in zip(stroke, low, strict=True))
+    points = [
+        tuple((value - least) * 255.0 / extent if extent else 0.0 for value, least in zip(point, low, strict=True))
+        for point in zip(*stroke, strict=True)
+    ]
+    resampled, to_next = points[:1], 1.0
+    for (x, y), (next_x, next_y) in itertools.pairwise(points):
+        step = math.sqrt((next_x - x) * (next_x - x) + (next_y - y) * (next_y - y))
+        while to_next <= step:
+            share = to_next / step
+            resampled.append((x + (next_x - x) * share, y + (next_y - y) * share))
+            to_next += 1.0
+        to_next -= step
+    kept = thinned([*resampled, points[-1]])
+    return tuple([math.floor(point[axis] + 0.5) for point in kept] for axis in (0, 1))
+
+
+def thinned(points):
+    (x, y), (last_x, last_y) = points[0], points[-1]
+    along_x, along_y = last_x - x, last_y - y
+    chord = math.sqrt(along_x * along_x + along_y * along_y)
+
+    def distance(point):
+        off_x, off_y = point[0] - x, point[1] - y
+        if chord == 0:
+            return math.sqrt(off_x * off_x + off_y * off_y)
+        return abs(along_x * off_y - along_y * off_x) / chord
+
+    farthest = max(range(len(points) - 1), key=lambda index: distance(points[index]))  # the first of several
+    if distance(points[farthest]) <= 2.0:
+        return [points[0], points[-1]]
+    return thinned(points[: farthest + 1])[:-1] + thinned(points[farthest:])
+
+
+corners = st.tuples(st.sampled_from((0, 85, 100, 255)), st.sampled_from((0, 50, 255)))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)) | corners, min_size=2, max_size=12))
+@example([(0, 0), (255, 0), (255, 100), (0, 100)])  # many points are farthest, but for rounding
+@example([(0, 0), (255, 0), (255, 255), (0, 255), (0, 0)])
+def test_points_are_kept_as_the_algorithm_says_to_the_last_one(points):
+    stroke = [list(axis) for axis in zip(*points, strict=True)]
+    assert simplified([stroke]) == [simplified_by_definition(stroke)]
 
 
 def distance_to_line(point, line):
