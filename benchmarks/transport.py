@@ -99,7 +99,7 @@ def chunks(dataset: Path) -> Table:
 
 def ranges(dataset: Path) -> Table:
     """Bytes that a client asks for at once."""
-    mib = {f"{size} MiB": Setting({"inkstream.chunking.RANGE_BYTES": size << 20}) for size in (4, 16, 32)}
+    mib = {f"{size} MiB": Setting({"inkstream.chunking.RANGE_BYTES": size << 20}) for size in (4, 8, 32)}
     return compare(dataset, "Bytes of pixels in a range", mib, DRAWN)
 
 

@@ -106,7 +106,7 @@ def test_a_step_that_is_larger_than_a_range_is_asked_for_in_groups_of_chunks(
             assert_equal(batch, server.expected(asked, batch.epoch, batch.step))
     asked_for = sorted((request.first_step, request.first_chunk, request.chunks) for request in server.requests)
     rows = {"none": 1, "sparse": 5}[compression]  # of 768 KiB in a chunk of 1 or 4 MiB
-    group = {"none": 10, "sparse": 2}[compression]  # chunks in 8 MiB
+    group = {"none": 21, "sparse": 4}[compression]  # chunks in 16 MiB
     assert asked_for == [
         (step, first, min(group, chunks - first))
         for step, chunks in enumerate((-(-24 // rows), -(-16 // rows)))
