@@ -15,8 +15,8 @@ from batch_server.serving.recent import DecayingSum, Recent, faded_s
 
 # Streams whose waits are kept for the status page; looking at all of them takes a millisecond.
 _MAX_STREAMS = 256
-# How often an open range adds to the sums in which the past fades. To do it with each message took a quarter of all that
-# a range from the cache costs outside gRPC, and this is soon enough for sums in which 15 s count half.
+# How often an open range adds to the sums in which the past fades. To do it with each message took a quarter of what a
+# range from the cache costs outside gRPC, and this is soon enough for sums in which 15 s count half.
 _SETTLE_S = 1.0
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 CHUNK_BYTES = 1 << 20
 COMPRESSED_CHUNK_BYTES = 4 << 20
 
-# Bytes of pictures that a client asks for at once: large enough to hide a round trip and what a call itself costs, small
-# enough that a hedge or a server's death repeats little.
+# Bytes of pictures that a client asks for at once: large enough to hide a round trip and what a call itself costs,
+# small enough that a hedge or a server's death repeats little.
 RANGE_BYTES = 16 << 20
 MAX_RANGE_STEPS = 64
 
