@@ -12,7 +12,7 @@ from inkstream.errors import CorruptChunk
 from inkstream.memory import Recycler
 from inkstream.plan import Cursor, Piece
 from inkstream.v1 import batch_service_pb2 as pb
-from inkstream.wire import WireChunk, checksum
+from inkstream.wire import Position, WireChunk, new_digest, summed_header
 
 
 class Batch(Mapping[str, NDArray[Any]]):
@@ -74,31 +74,42 @@ class Assembly:
         compression: int,
         recycler: Recycler,
     ):
-        self.arrays = {spec.name: recycler.empty((rows.size, *spec.shape[1:]), spec.dtype) for spec in specs}
         self.position = position
         self.rows = rows
         self.batch_rows = batch_rows
         self.missing_rows = rows.size
         self._specs = specs
+        self._recycler = recycler
+        self._arrays: dict[str, NDArray[Any]] = {}
         self._compressions = {pb.COMPRESSION_NONE, compression}
 
+    def make_room(self) -> None:
+        """Takes the memory of the rows, unless that is done; the owner's lock guards it.
+
+        Not before the first chunk is here: what was freed last may still be in the processor's cache.
+        """
+        if not self._arrays:
+            self._arrays = {
+                spec.name: self._recycler.empty((self.rows.size, *spec.shape[1:]), spec.dtype) for spec in self._specs
+            }
+
     def place(self, chunk: WireChunk, piece: Piece) -> None:
-        """Decodes a chunk into its rows and compares checksums.
+        """Decodes a chunk into its rows, for which there is room, and compares checksums.
 
         Raises:
             CorruptChunk: It is not the chunk that was asked for, or not what the server sent.
         """
-        got = chunk.epoch, chunk.step, chunk.first_row, chunk.rows, chunk.batch_rows
-        expected = *self.position, piece.rows.start, piece.rows.size, self.batch_rows
-        if got != expected:
+        start, size = piece.rows.start, piece.rows.size
+        expected = Position(*self.position, start, size, self.batch_rows)
+        if chunk[:5] != expected:
             names = "epoch, step, first row, rows and rows of the batch"
-            raise CorruptChunk(f"a chunk with {names} {got} where {expected} is expected")
+            raise CorruptChunk(f"a chunk with {names} {chunk[:5]} where {tuple(expected)} is expected")
         if len(chunk.tensors) != len(self._specs):
             raise CorruptChunk(f"a chunk of {len(chunk.tensors)} tensors where {len(self._specs)} are expected")
-        first = piece.rows.start - self.rows.start
-        places = {name: array[first : first + piece.rows.size] for name, array in self.arrays.items()}
+        first = start - self.rows.start
+        digest = new_digest(*self.position, start, size)
         for spec, tensor in zip(self._specs, chunk.tensors, strict=True):
-            values = places[spec.name]
+            values = self._arrays[spec.name][first : first + size]
             if (tensor.name, tensor.dtype, tensor.shape) != (spec.name, spec.dtype, values.shape):
                 raise CorruptChunk(
                     f"a tensor {tensor.name!r} of {tensor.dtype} {list(tensor.shape)} where {spec.name!r} of "
@@ -106,11 +117,13 @@ class Assembly:
                 )
             if tensor.compression not in self._compressions or len(tensor.data) > values.nbytes:
                 raise CorruptChunk(f"tensor {tensor.name!r} travels in a way that was not asked for")
-            decode(tensor.compression, memoryview(tensor.data), values, spec.paper)  # type: ignore[arg-type]
-        if checksum(*self.position, piece.rows.start, piece.rows.size, places) != chunk.checksum:
+            digest.update(summed_header(tensor.name, tensor.dtype, tensor.shape))
+            decode(tensor.compression, memoryview(tensor.data), values, spec.paper, digest.update)  # type: ignore[arg-type]
+        if digest.intdigest() != chunk.checksum:
             raise CorruptChunk(f"the checksum of epoch {chunk.epoch}, step {chunk.step}, rows {piece.rows} differs")
 
     def finish(self, cursor: Cursor) -> Batch:
         """The batch, once no row is missing."""
         assert self.missing_rows == 0
-        return Batch(self.arrays, self.position, cursor, self.rows, self.batch_rows)
+        self.make_room()  # for a batch without rows
+        return Batch(self._arrays, self.position, cursor, self.rows, self.batch_rows)

@@ -100,10 +100,8 @@ class Server:
         """What a pipeline yields."""
         return self._unary("ResolvePipeline", pb.ResolvePipelineRequest(pipeline=pipeline), calls, timeout_s)
 
-    def stream(
-        self, request: pb.StreamBatchesRequest, calls: OpenCalls, timeout_s: float
-    ) -> Generator[bytes, None, None]:
-        """The messages of a range, serialized; closing the iterator cancels the call."""
+    def stream(self, request: bytes, calls: OpenCalls, timeout_s: float) -> Generator[bytes, None, None]:
+        """The messages of a range; closing the iterator cancels the call. Request and messages are serialized."""
         with self._started(lambda methods: methods.stream_batches, request, calls, timeout_s) as call:
             try:
                 yield from call

@@ -38,11 +38,6 @@ def rows_per_chunk(row_bytes: int, compressed: bool) -> int:
     return max(1, (COMPRESSED_CHUNK_BYTES if compressed else CHUNK_BYTES) // row_bytes)
 
 
-def chunk_count(rows: int, row_bytes: int, compressed: bool) -> int:
-    """How many chunks the `rows` rows make that a shard has of a batch."""
-    return -(-rows // rows_per_chunk(row_bytes, compressed))
-
-
 def chunk_rows(rows: Span, row_bytes: int, compressed: bool) -> list[Span]:
     """Cuts the rows that a shard has of a batch into chunks; none for no rows.
 
@@ -51,13 +46,9 @@ def chunk_rows(rows: Span, row_bytes: int, compressed: bool) -> list[Span]:
         row_bytes: Uncompressed size of one row's image.
         compressed: Whether a compression is asked for.
     """
-    count = chunk_count(rows.size, row_bytes, compressed)
-    return [chunk_at(rows, index, count) for index in range(count)]
-
-
-def chunk_at(rows: Span, index: int, count: int) -> Span:
-    """The rows of chunk `index` of the `count` chunks that `rows` are cut into."""
-    return Span(rows.start + index * rows.size // count, rows.start + (index + 1) * rows.size // count)
+    start, size = rows.start, rows.size
+    count = -(-size // rows_per_chunk(row_bytes, compressed))
+    return [Span(start + index * size // count, start + (index + 1) * size // count) for index in range(count)]
 
 
 def range_steps(batch_size: int, shard_count: int, row_bytes: int) -> int:

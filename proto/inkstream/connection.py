@@ -9,7 +9,6 @@ import grpc
 
 from inkstream.credentials import Credentials
 from inkstream.errors import ServerUnavailable
-from inkstream.v1 import batch_service_pb2 as pb
 from inkstream.v1.batch_service_pb2_grpc import BatchServiceStub
 
 CHANNEL_OPTIONS = (
@@ -43,18 +42,15 @@ class Methods:
 
     Attributes:
         stub: The unary calls.
-        stream_batches: Answers stay bytes: `wire.py` reads them without message objects.
+        stream_batches: Requests are bytes, most of which are the same each time; answers stay bytes, since `wire.py`
+            reads them without message objects.
         health_check: The standard one, both messages bytes.
     """
 
     def __init__(self, channel: Any):
         self.channel = channel
         self.stub = BatchServiceStub(channel)
-        self.stream_batches = channel.unary_stream(
-            _STREAM_BATCHES,
-            request_serializer=pb.StreamBatchesRequest.SerializeToString,
-            response_deserializer=None,
-        )
+        self.stream_batches = channel.unary_stream(_STREAM_BATCHES, None, None)
         self.health_check = channel.unary_unary(_HEALTH_CHECK, None, None)
         self.calls = 0  # under way
 

@@ -77,8 +77,7 @@ class ChunkFrame:
         payloads: Sequence[Payload],
         blanks: Sequence[int] = (),
     ):
-        numbers = (epoch, step, first_row, rows, batch_rows)
-        position = b"".join(number_field(field, number) for field, number in enumerate(numbers, 1))
+        position = position_fields(epoch, step, first_row, rows, batch_rows)
         headers = [_tensor_header(payload) for payload in payloads]
         blanks_field = b"\x42" + varint(8 * len(blanks)) + struct.pack(f"<{len(blanks)}Q", *blanks) if blanks else b""
         sizes = [payload.size_bytes for payload in payloads]
@@ -110,15 +109,21 @@ class ChunkFrame:
         return [_part(start, len(self._bytes), self._view[start : start + PART_BYTES]) for start in starts]
 
 
-def _tensor_header(payload: Payload) -> bytes:
-    """The field of a Tensor up to its payload, which is its last field."""
-    size = payload.size_bytes
-    fields = _fields(*payload[:4]) + varint(size)
-    return b"\x32" + varint(len(fields) + size) + fields
+def position_fields(epoch: int, step: int, first_row: int, rows: int, batch_rows: int) -> bytes:
+    """The fields of a Chunk before its tensors."""
+    return b"".join(
+        (
+            number_field(1, epoch),
+            number_field(2, step),
+            number_field(3, first_row),
+            number_field(4, rows),
+            number_field(5, batch_rows),
+        )
+    )
 
 
 @functools.lru_cache(256)  # of tensors that a server or test is asked for there are few
-def _fields(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], compression: int) -> bytes:
+def tensor_fields(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], compression: int) -> bytes:
     """The fields of a Tensor but for its last one, the payload, and that one's key."""
     encoded, sides = name.encode(), b"".join(map(varint, shape))
     return b"".join(
@@ -130,6 +135,13 @@ def _fields(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], compression
             b"\x2a",
         )
     )
+
+
+def _tensor_header(payload: Payload) -> bytes:
+    """The field of a Tensor up to its payload, which is its last field."""
+    size = payload.size_bytes
+    fields = tensor_fields(*payload[:4]) + varint(size)
+    return b"\x32" + varint(len(fields) + size) + fields
 
 
 def _part(offset: int, total: int, data: memoryview) -> bytes:

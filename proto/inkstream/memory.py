@@ -5,6 +5,7 @@ gives them back to the system instead, so a stream keeps some itself.
 """
 
 import ctypes
+import functools
 import math
 import weakref
 from collections import deque
@@ -34,21 +35,22 @@ class Recycler:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """An aligned, C-contiguous array of undefined values."""
-        size = math.prod(shape) * dtype.itemsize
-        if size < _LEAST_BYTES:
-            memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
-        else:
-            memory = self._recycled(size + ALIGNMENT_BYTES)
-        first = -memory.ctypes.data % ALIGNMENT_BYTES
-        return memory[first : first + size].view(dtype).reshape(shape)
+        size = math.prod(shape) * dtype.itemsize + ALIGNMENT_BYTES
+        block = self._free_block(size) if size > _LEAST_BYTES else bytearray(size)
+        memory = _ctypes_array(size).from_buffer(block)
+        if size > _LEAST_BYTES:
+            weakref.finalize(memory, self._free.append, block).atexit = False
+        return np.ndarray(shape, dtype, memory, -ctypes.addressof(memory) % ALIGNMENT_BYTES)
 
-    def _recycled(self, size: int) -> NDArray[np.uint8]:
+    def _free_block(self, size: int) -> bytearray:
         try:
             block = self._free.pop()  # the one freed last is likeliest to be in the processor's cache
         except IndexError:
-            block = bytearray(size)
-        if len(block) < size:
-            block = bytearray(size)
-        owner = (ctypes.c_ubyte * size).from_buffer(block)
-        weakref.finalize(owner, self._free.append, block).atexit = False
-        return np.frombuffer(owner, np.uint8)  # type: ignore[call-overload]  # a ctypes array is a buffer
+            return bytearray(size)
+        return block if len(block) >= size else bytearray(size)
+
+
+@functools.lru_cache(64)  # a stream has few sizes, and making a type takes longer than making an array
+def _ctypes_array(size: int) -> Any:
+    """The type of a ctypes array of so many bytes."""
+    return ctypes.c_ubyte * size

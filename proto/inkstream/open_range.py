@@ -131,18 +131,20 @@ class OpenRange:
         Returns:
             None if it was put there, else how the one came that is there.
         """
-        with self._settled:
-            # While another copy decodes it; that takes milliseconds.
-            self._settled.wait_for(lambda: piece not in self._claimed)
+        with self.lock:
+            while piece in self._claimed:  # while another copy decodes it; that takes milliseconds
+                self._settled.wait()
             if piece in self._arrived:
                 return self._arrived[piece]
             self._claimed.add(piece)
+        arrival = None
         try:
             place()
-            with self.lock:
-                self._arrived[piece] = Arrival(chunk.checksum, address, bool(chunk.blanks))
+            arrival = Arrival(chunk.checksum, address, bool(chunk.blanks))
         finally:
-            with self._settled:
+            with self.lock:
+                if arrival is not None:
+                    self._arrived[piece] = arrival
                 self._claimed.discard(piece)
                 self._settled.notify_all()
         return None

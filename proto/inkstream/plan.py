@@ -6,13 +6,13 @@ knows each chunk's rows before it comes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from inkstream.chunking import (
     RANGE_BYTES,
     Span,
-    chunk_at,
-    chunk_count,
+    chunk_rows,
     range_chunks,
     range_steps,
     rows_per_chunk,
@@ -87,7 +87,7 @@ class Plan:
 
     def shard_rows(self, step: int) -> Span:
         """The rows of a global batch that this shard has; perhaps none."""
-        return shard_rows(self.batch_rows(step), *self.shard)
+        return self._shard_rows[step == self.steps_per_epoch - 1]
 
     def after(self, position: Cursor) -> Cursor:
         """The position after a batch."""
@@ -114,9 +114,8 @@ class Plan:
         """The chunks of a cell, in the order in which they come."""
         pieces = []
         for step in range(*cell.steps):
-            rows, count = self.shard_rows(step), self._chunks(step)
-            numbers = range(*(cell.chunks or (0, count)))
-            pieces += [Piece(step, number, chunk_at(rows, number, count)) for number in numbers]
+            chunks = self._chunks(step)
+            pieces += [Piece(step, number, chunks[number]) for number in range(*(cell.chunks or (0, len(chunks))))]
         return pieces
 
     def batch_bytes(self, step: int) -> int:
@@ -135,7 +134,7 @@ class Plan:
         joined = largest if largest > PART_BYTES else 0  # the copy in which the parts of one chunk are put together
         return sum(self._chunk_bytes(piece.rows.size) for piece in self.pieces(cell)) + joined
 
-    @property
+    @cached_property
     def largest_chunk_bytes(self) -> int:
         """Most bytes of a serialized chunk."""
         return self._chunk_bytes(min(rows_per_chunk(self.image_row_bytes, self.compressed), self._most_rows))
@@ -145,12 +144,12 @@ class Plan:
         """Memory without which a stream cannot go on: the batches of its largest cell, and that cell's messages."""
         return self.opened_bytes(self._cells_at(0, 0)[0]) + self.most_message_bytes
 
-    @property
+    @cached_property
     def most_message_bytes(self) -> int:
         """Most memory of the messages of any cell."""
         return max(self.message_bytes(cell) for cell in self._cells_at(0, 0))
 
-    @property
+    @cached_property
     def _most_rows(self) -> int:
         """Rows that a shard has of a full batch, at most."""
         return -(-self.batch_size // self.shard[1])
@@ -158,16 +157,29 @@ class Plan:
     def _cells_at(self, epoch: int, step: int) -> list[Cell]:
         """The cells of one step that is split, or the cell of the grid that holds the step, from it on."""
         if self._most_rows * self.image_row_bytes > RANGE_BYTES:
-            chunks = self._chunks(step)
+            chunks = len(self._chunks(step))
             size = range_chunks(self.image_row_bytes, self.compressed)
             firsts = range(0, max(chunks, 1), size)
             return [Cell(epoch, Span(step, step + 1), Span(first, min(first + size, chunks))) for first in firsts]
         size = range_steps(self.batch_size, self.shard[1], self.image_row_bytes)
         return [Cell(epoch, Span(step, min((step // size + 1) * size, self.steps_per_epoch)))]
 
-    def _chunks(self, step: int) -> int:
-        """Chunks of a step."""
-        return chunk_count(self.shard_rows(step).size, self.image_row_bytes, self.compressed)
+    def _chunks(self, step: int) -> list[Span]:
+        """The rows of each chunk of a step."""
+        return self._chunk_rows[step == self.steps_per_epoch - 1]
+
+    @cached_property
+    def _shard_rows(self) -> tuple[Span, Span]:
+        """This shard's rows of a batch that is not the last one, and of the last one."""
+        batches = self.batch_size, self.batch_rows(self.steps_per_epoch - 1)
+        full, last = (shard_rows(rows, *self.shard) for rows in batches)
+        return full, last
+
+    @cached_property
+    def _chunk_rows(self) -> tuple[list[Span], list[Span]]:
+        """The same, cut into chunks."""
+        full, last = (chunk_rows(rows, self.image_row_bytes, self.compressed) for rows in self._shard_rows)
+        return full, last
 
     def _chunk_bytes(self, rows: int) -> int:
         """A compression that does not shrink a tensor is not used for it."""

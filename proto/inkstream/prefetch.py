@@ -9,7 +9,7 @@ from inkstream.batch import Assembly, Batch
 from inkstream.budget import Budget
 from inkstream.channel import Closed, OpenCalls, Server
 from inkstream.chunking import RANGE_BYTES, Span
-from inkstream.demand import Delivery, Demand
+from inkstream.demand import Demand
 from inkstream.memory import Recycler
 from inkstream.open_range import OpenRange
 from inkstream.plan import Cell, Cursor, Piece
@@ -59,9 +59,11 @@ class Prefetcher:
             run, servers, self._calls, self._stats, self._demand_per_server, self._place, self._check
         )
         self._watch = Watch(servers, self._reader, self._stats, self._read_second, self._keep_up)
-        # The lock of this condition guards everything below; it is reentrant, because the garbage collector may close
-        # this very stream while it is held.
-        self._changed = threading.Condition(threading.RLock())
+        # Guards everything below; it is reentrant, because the garbage collector may close this very stream while it is
+        # held. The caller and the readers wait for other things, and each wake costs as much as decoding a drawing.
+        self._lock = threading.RLock()
+        self._ready = threading.Condition(self._lock)  # the batch that is wanted next, or the end
+        self._room = threading.Condition(self._lock)  # memory for the next cell, or the end
         self._next = start
         self._cells = run.plan.cells(start, epochs)
         self._budget = Budget(budget_bytes, run.plan.least_budget_bytes, run.plan.most_message_bytes)
@@ -85,43 +87,44 @@ class Prefetcher:
             InkstreamError: It cannot be had.
         """
         asked = time.monotonic()
-        with self._changed:
-            while (assembly := self._assemblies.get(self._next)) is None or assembly.missing_rows:
+        with self._lock:
+            while (assembly := self._whole(self._next)) is None:
                 if self._failure is not None and self._failure[0] <= self._next:
                     self._calls.cancel()
                     raise self._failure[1]
                 if self._calls.closed.is_set() or (self._epochs is not None and self._next.epoch >= self._epochs):
                     return None
-                self._changed.wait(_WAKE_S)
+                self._ready.wait(_WAKE_S)
             del self._assemblies[self._next]
             self._budget.give_back(self._plan.batch_bytes(self._next.step))
             self._next = self._plan.after(self._next)
-            self._changed.notify_all()
+            self._room.notify_all()
+            self._ready.notify_all()  # should several threads take batches
             batch = assembly.finish(self._next)
         now = time.monotonic()
         self._stats.batch(batch.rows.size, now - asked)
-        self._demand.delivered(Delivery(now, batch.rows.size, now - asked))
+        self._demand.delivered(now, batch.rows.size, now - asked)
         return batch
 
     def stats(self) -> StreamStats:
         """What was done so far, and how many batches are ready."""
         ready = 0
-        with self._changed:
+        with self._lock:
             position = self._next
-            while (assembly := self._assemblies.get(position)) is not None and not assembly.missing_rows:
+            while self._whole(position) is not None:
                 ready, position = ready + 1, self._plan.after(position)
         return replace(self._stats.snapshot(), ready_batches=ready)
 
     def stop(self) -> None:
         """Cancels calls and lets the readers end, without waiting for them."""
         self._calls.cancel()
-        with self._changed:
-            self._changed.notify_all()
+        with self._lock:
+            self._wake_all()
 
     def join(self, timeout_s: float) -> None:
         """Waits until every thread has ended."""
         deadline = time.monotonic() + timeout_s
-        with self._changed:
+        with self._lock:
             threads = list(self._threads)
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -137,11 +140,11 @@ class Prefetcher:
             except BaseException as error:  # raised again where the next batch is awaited
                 self._fail(Cursor(0, 0), error)
             finally:
-                with self._changed:
+                with self._lock:
                     self._threads.discard(threading.current_thread())
 
         thread = threading.Thread(target=run, name=name, daemon=True)
-        with self._changed:
+        with self._lock:
             if not self._calls.closed.is_set():
                 self._threads.add(thread)
                 thread.start()
@@ -166,7 +169,7 @@ class Prefetcher:
 
     def _read_second(self, opened: OpenRange, server: Server) -> bool:
         """Reads a second copy of a range on a thread of its own, if there is memory for its messages."""
-        with self._changed:
+        with self._lock:
             if not self._budget.take(self._plan.message_bytes(opened.cell), second=True):
                 return False
 
@@ -181,9 +184,9 @@ class Prefetcher:
 
     def _give_back(self, cell: Cell) -> None:
         """Returns the memory of a cell's messages."""
-        with self._changed:
+        with self._lock:
             self._budget.give_back(self._plan.message_bytes(cell))
-            self._changed.notify_all()
+            self._room.notify_all()
 
     def _demand_per_server(self) -> float | None:
         """Rows per second that the caller could take from each of the servers in use."""
@@ -194,22 +197,26 @@ class Prefetcher:
 
     def _fail(self, position: Cursor, error: BaseException) -> None:
         """Ends the stream at a position; the cells before it, which were claimed before it, are still read."""
-        with self._changed:
+        with self._lock:
             if self._failure is None or position < self._failure[0]:
                 self._failure = position, error
             self._claimable = None
-            self._changed.notify_all()
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._ready.notify_all()
+        self._room.notify_all()
 
     def _claim(self) -> Cell | None:
         """The next cell, once its memory is reserved; None at the end or when stopped."""
-        with self._changed:
+        with self._lock:
             while not self._calls.closed.is_set() and self._claimable is not None:
                 cell, size_bytes = self._claimable
                 if self._budget.take(size_bytes):
                     self._open(cell)
                     self._advance()
                     return cell
-                self._changed.wait(_WAKE_S)
+                self._room.wait(_WAKE_S)
         return None
 
     def _advance(self) -> None:
@@ -225,7 +232,7 @@ class Prefetcher:
         for step in range(*cell.steps):
             position = Cursor(cell.epoch, step)
             self._assemblies[position] = self._assembly(position, self._plan.shard_rows(step))
-        self._changed.notify_all()
+        self._wake_if_ready()  # a batch without rows is whole
 
     def _assembly(self, position: Cursor, rows: Span) -> Assembly:
         """Room for some rows of a batch."""
@@ -234,14 +241,26 @@ class Prefetcher:
 
     def _place(self, cell: Cell, piece: Piece, chunk: WireChunk) -> None:
         """Decodes a chunk into its place."""
-        with self._changed:
+        with self._lock:
             assembly = self._assemblies[Cursor(cell.epoch, piece.step)]
+            assembly.make_room()
         assembly.place(chunk, piece)
-        with self._changed:
+        with self._lock:
             assembly.missing_rows -= piece.rows.size
-            if not assembly.missing_rows:
-                self._changed.notify_all()
+            self._wake_if_ready()
 
     def _check(self, cell: Cell, piece: Piece, chunk: WireChunk) -> None:
         """Decodes a chunk that is here already, and forgets it."""
-        self._assembly(Cursor(cell.epoch, piece.step), piece.rows).place(chunk, piece)
+        assembly = self._assembly(Cursor(cell.epoch, piece.step), piece.rows)
+        assembly.make_room()
+        assembly.place(chunk, piece)
+
+    def _whole(self, position: Cursor) -> Assembly | None:
+        """The batch at a position if no row of it is missing."""
+        assembly = self._assemblies.get(position)
+        return assembly if assembly is not None and not assembly.missing_rows else None
+
+    def _wake_if_ready(self) -> None:
+        """Wakes who waits for the next batch, once it is whole."""
+        if self._whole(self._next) is not None:
+            self._ready.notify_all()

@@ -4,6 +4,7 @@ As much of the format as the contract needs, and stricter than generated code wh
 take: numbers out of range, groups, fields of another wire type.
 """
 
+import functools
 import struct
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -26,6 +27,7 @@ def varint(value: int) -> bytes:
     return bytes(encoded)
 
 
+@functools.lru_cache(4096)  # rows, and steps of which a batch's chunks are
 def number_field(field: int, value: int) -> bytes:
     """A field of wire type 0; protobuf leaves out zeros."""
     return varint(field << 3) + varint(value) if value else b""
@@ -38,16 +40,16 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         if (key := data[position]) < 0x80:  # as nearly all are, and a call for each would take most of the time
             position += 1
         else:
-            key, position = _read_varint(data, position)
+            key, position = read_varint(data, position)
         number, wire_type = key >> 3, key & 7
         if not 0 < number < 1 << 29:
             raise CorruptChunk(f"field number {number} at byte {position:,} is out of range")
         if wire_type == _VARINT:
-            value, position = _read_varint(data, position)
+            value, position = read_varint(data, position)
             yield number, value
             continue
         if wire_type == _BYTES:
-            size, position = _read_varint(data, position)
+            size, position = read_varint(data, position)
         elif wire_type in (_FIXED64, _FIXED32):
             size = 8 if wire_type == _FIXED64 else 4
         else:
@@ -57,6 +59,24 @@ def read_fields(data: memoryview) -> Iterator[tuple[int, Value]]:
         span = data[position : position + size]
         position += size
         yield number, span if wire_type == _BYTES else bytes(span)
+
+
+def read_varint(data: memoryview, position: int) -> tuple[int, int]:
+    """An unsigned number of at most 64 bits, and where the next field begins.
+
+    Raises:
+        CorruptChunk: It has no end, or passes 64 bits.
+    """
+    if position < len(data) and data[position] < 0x80:  # most numbers have one byte
+        return data[position], position + 1
+    value = shift = 0
+    for byte in data[position : position + 10]:
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80 and value < 1 << 64:
+            return value, position
+        shift += 7
+    raise CorruptChunk(f"a number before byte {position:,} has no end or passes 64 bits")
 
 
 def natural(value: Value, bits: int) -> int:
@@ -79,7 +99,7 @@ def naturals(value: Value) -> list[int]:
         return [natural(value, 63)]
     numbers, position = [], 0
     while position < len(value):
-        number, position = _read_varint(value, position)
+        number, position = read_varint(value, position)
         numbers.append(natural(number, 63))
     return numbers
 
@@ -90,17 +110,3 @@ def fixed64s(value: Value, packed: bool = True) -> list[int]:
     if isinstance(value, int) or not allowed or not len(value) or len(value) % 8:
         raise CorruptChunk("numbers of 8 bytes are expected")
     return list(struct.unpack(f"<{len(value) // 8}Q", value))
-
-
-def _read_varint(data: memoryview, position: int) -> tuple[int, int]:
-    """An unsigned number of at most 64 bits, and where the next field begins."""
-    if position < len(data) and data[position] < 0x80:  # most numbers have one byte
-        return data[position], position + 1
-    value = shift = 0
-    for byte in data[position : position + 10]:
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80 and value < 1 << 64:
-            return value, position
-        shift += 7
-    raise CorruptChunk(f"a number before byte {position:,} has no end or passes 64 bits")

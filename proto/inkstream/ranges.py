@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 
 from inkstream.attempts import WAKE_S, WHOLE_STREAM, Attempts
 from inkstream.channel import Closed, OpenCalls, Server
+from inkstream.chunk_reader import ChunkReader, ExpectedChunks
 from inkstream.descriptions import RendererInfo, TensorSpec
 from inkstream.errors import (
     CorruptChunk,
@@ -27,7 +29,7 @@ from inkstream.plan import Cell, Piece, Plan
 from inkstream.servers import ServerSet
 from inkstream.stats import StatsCounter
 from inkstream.v1 import batch_service_pb2 as pb
-from inkstream.wire import ChunkReader, WireChunk
+from inkstream.wire import Position, WireChunk
 
 logger = logging.getLogger("inkstream")
 
@@ -50,6 +52,19 @@ class Run:
     stream_id: int
     timeout_s: float
 
+    @cached_property
+    def request_start(self) -> bytes:
+        """What is the same in the serialized requests for all ranges: to be followed by the fields of one."""
+        return pb.StreamBatchesRequest(
+            pipeline=self.pipeline,
+            digest=self.digest,
+            fingerprint=self.fingerprint,
+            renderer=pb.Renderer(version=self.renderer.version, self_test_digest=self.renderer.self_test_digest),
+            shard=pb.Shard(index=self.plan.shard[0], count=self.plan.shard[1]),
+            compression=self.compression,
+            stream_id=self.stream_id,
+        ).SerializeToString()
+
     def request(self, cell: Cell, missing: list[Piece], blank: bool, demand: float | None) -> pb.StreamBatchesRequest:
         """Asks for the first missing chunks of a cell: as many as one request can name, or for one chunk with blanks.
 
@@ -58,19 +73,15 @@ class Run:
             missing: Its chunks that are not here, at least one.
             blank: Whether rows with rotten records may be blank.
             demand: Rows per second that could be taken from one server, where that is known.
+
+        Returns:
+            The fields that follow `request_start`.
         """
         first = missing[0]
         request = pb.StreamBatchesRequest(
-            pipeline=self.pipeline,
-            digest=self.digest,
-            fingerprint=self.fingerprint,
-            renderer=pb.Renderer(version=self.renderer.version, self_test_digest=self.renderer.self_test_digest),
-            shard=pb.Shard(index=self.plan.shard[0], count=self.plan.shard[1]),
             epoch=cell.epoch,
             first_step=first.step,
-            compression=self.compression,
             rotten_record=pb.ROTTEN_RECORD_BLANK if blank else pb.ROTTEN_RECORD_FAIL,
-            stream_id=self.stream_id,
             demand_rows_per_s=demand or 0.0,
         )
         if cell.chunks is None and first.chunk == 0 and not blank:
@@ -110,6 +121,7 @@ class RangeReader:
     ):
         self.lateness = Lateness()
         self._run = run
+        self._expected = ExpectedChunks(run.specs, run.compression)
         self._servers = servers
         self._calls = calls
         self._stats = stats
@@ -213,8 +225,9 @@ class RangeReader:
             return  # another copy was faster
         request = self._run.request(opened.cell, missing, blank, self._demand())
         coming = deque(missing[: request.chunks or None])
+        serialized = self._run.request_start + request.SerializeToString()  # fields may follow in any order
         with self._calls.started(OpenCalls) as calls, opened.reading(Copy(server, calls, now)):
-            with closing(server.stream(request, calls, call_s)) as messages:
+            with closing(server.stream(serialized, calls, call_s)) as messages:
                 try:
                     self._receive(messages, coming, opened, server, blank)
                 except RottenData as error:
@@ -230,7 +243,8 @@ class RangeReader:
         self, messages: Iterator[bytes], coming: deque[Piece], opened: OpenRange, server: Server, blank: bool
     ) -> None:
         """Puts the chunks of one answer in their places."""
-        reader, wire_bytes = ChunkReader(self._run.plan.largest_chunk_bytes), 0
+        plan, epoch = self._run.plan, opened.cell.epoch
+        reader, wire_bytes = ChunkReader(self._expected, plan.largest_chunk_bytes), 0
         before, wait_s = time.monotonic(), 0.0
         try:
             for message in messages:
@@ -238,11 +252,12 @@ class RangeReader:
                 wait_s += arrived - before
                 before = arrived
                 wire_bytes += len(message)
-                chunk = reader.read(message)
-                if chunk is None:
-                    continue
                 if not coming:
                     raise CorruptChunk("more chunks than were asked for")
+                step, _, rows = coming[0]
+                chunk = reader.read(message, Position(epoch, step, rows.start, rows.size, plan.batch_rows(step)))
+                if chunk is None:
+                    continue
                 if chunk.blanks and not blank:
                     raise CorruptChunk("blank rows that were not asked for")
                 self._settle(opened, coming[0], chunk, server)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 # More blank rows are counted but not named: a rotten disk must not fill the client's memory.
 _MAX_NAMED_BLANKS = 1000
@@ -73,65 +74,75 @@ class StatsCounter:
 
     def __init__(self, addresses: Iterable[str]):
         self._lock = threading.Lock()
-        self._servers = {address: ServerStats() for address in addresses}
-        self._total = StreamStats()
+        # By the names of their fields: several counts change with each chunk, and frozen ones would be made anew.
+        self._servers: dict[str, dict[str, Any]] = {address: vars(ServerStats()).copy() for address in addresses}
+        self._total: dict[str, Any] = vars(StreamStats()).copy()
 
     def batch(self, rows: int, wait_s: float) -> None:
         """One batch was delivered."""
         with self._lock:
-            total = self._total
-            self._total = replace(
-                total, batches=total.batches + 1, rows=total.rows + rows, wait_s=total.wait_s + wait_s
-            )
+            self._total["batches"] += 1
+            self._total["rows"] += rows
+            self._total["wait_s"] += wait_s
 
     def begun(self) -> None:
         """A range is begun."""
         with self._lock:
-            self._total = replace(self._total, ranges=self._total.ranges + 1)
+            self._total["ranges"] += 1
 
     def chunk(self, address: str, rows: int, wire_bytes: int, *, wait_s: float, decode_s: float) -> None:
         """A server delivered one chunk, for which a thread waited and on which it then worked."""
-        self._add(address, chunks=1, rows=rows, wire_bytes=wire_bytes, wait_s=wait_s, decode_s=decode_s)
+        with self._lock:
+            server = self._server(address)
+            server["chunks"] += 1
+            server["rows"] += rows
+            server["wire_bytes"] += wire_bytes
+            server["wait_s"] += wait_s
+            server["decode_s"] += decode_s
 
     def duplicate(self) -> None:
         """A chunk was there already."""
         with self._lock:
-            self._total = replace(self._total, duplicate_chunks=self._total.duplicate_chunks + 1)
+            self._total["duplicate_chunks"] += 1
 
     def failure(self, address: str) -> None:
         """An attempt failed."""
-        self._add(address, failures=1)
+        with self._lock:
+            self._server(address)["failures"] += 1
 
     def hedge(self, address: str) -> None:
         """A server was asked for a second copy."""
-        self._add(address, hedges=1)
+        with self._lock:
+            self._server(address)["hedges"] += 1
 
     def move(self, address: str) -> None:
         """A range was taken from a server."""
-        self._add(address, moves=1)
+        with self._lock:
+            self._server(address)["moves"] += 1
 
     def blanks(self, key_ids: tuple[int, ...]) -> None:
         """Rows were left blank."""
         with self._lock:
-            total = self._total
-            named = (*total.blank_key_ids, *key_ids)[:_MAX_NAMED_BLANKS]
-            self._total = replace(total, blank_rows=total.blank_rows + len(key_ids), blank_key_ids=named)
+            named = (*self._total["blank_key_ids"], *key_ids)[:_MAX_NAMED_BLANKS]
+            self._total["blank_key_ids"] = named
+            self._total["blank_rows"] += len(key_ids)
 
     def snapshot(self) -> StreamStats:
         """The counts of now; how many batches are ready is not counted here."""
         with self._lock:
-            servers = dict(self._servers)
-            return replace(
-                self._total,
-                wire_bytes=sum(server.wire_bytes for server in servers.values()),
-                retries=sum(server.failures for server in servers.values()),
-                hedges=sum(server.hedges for server in servers.values()),
-                moves=sum(server.moves for server in servers.values()),
-                servers=servers,
-            )
+            servers = {address: ServerStats(**counts) for address, counts in self._servers.items()}
+            total = StreamStats(**self._total)
+        return replace(
+            total,
+            wire_bytes=sum(server.wire_bytes for server in servers.values()),
+            retries=sum(server.failures for server in servers.values()),
+            hedges=sum(server.hedges for server in servers.values()),
+            moves=sum(server.moves for server in servers.values()),
+            servers=servers,
+        )
 
-    def _add(self, address: str, **counts: float) -> None:
-        with self._lock:
-            server = self._servers.get(address, ServerStats())
-            sums = {name: getattr(server, name) + count for name, count in counts.items()}
-            self._servers[address] = replace(server, **sums)
+    def _server(self, address: str) -> dict[str, Any]:
+        """The counts of a server."""
+        if (counts := self._servers.get(address)) is None:
+            counts = self._servers[address] = vars(ServerStats()).copy()
+        return counts

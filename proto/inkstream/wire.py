@@ -52,6 +52,16 @@ class WireTensor(NamedTuple):
     data: BytesLike
 
 
+class Position(NamedTuple):
+    """Which rows a chunk holds; the fields are those of the message Chunk."""
+
+    epoch: int
+    step: int
+    first_row: int
+    rows: int
+    batch_rows: int
+
+
 class WireChunk(NamedTuple):
     """One chunk as it travels; the fields are those of the message Chunk."""
 
@@ -83,15 +93,20 @@ def checksum(epoch: int, step: int, first_row: int, rows: int, tensors: Mapping[
         rows: Of the chunk.
         tensors: Uncompressed values by name, C-contiguous, in the order of the contract.
     """
-    digest = xxhash.xxh3_64(struct.pack("<qqii", epoch, step, first_row, rows))
+    digest = new_digest(epoch, step, first_row, rows)
     for name, values in tensors.items():
-        digest.update(_summed_header(name, values.dtype, values.shape))
+        digest.update(summed_header(name, values.dtype, values.shape))
         digest.update(flat(values))
     return digest.intdigest()
 
 
+def new_digest(epoch: int, step: int, first_row: int, rows: int) -> xxhash.xxh3_64:
+    """The digest of a chunk's position, to which header and values of each tensor are to be added: see `checksum`."""
+    return xxhash.xxh3_64(struct.pack("<qqii", epoch, step, first_row, rows))
+
+
 @functools.lru_cache(256)  # few names, types and shapes come again and again
-def _summed_header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+def summed_header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
     """What of a tensor, besides its values, is summed up."""
     encoded = name.encode()
     header = struct.pack(f"<I{len(encoded)}sII", len(encoded), encoded, DTYPE_NUMBERS[dtype], len(shape))
@@ -130,50 +145,6 @@ def parse_chunk(data: memoryview) -> WireChunk:
             blanks += fixed64s(value)
     _, epoch, step, first_row, rows, batch_rows = head
     return WireChunk(epoch, step, first_row, rows, batch_rows, tuple(tensors), checksum, tuple(blanks))
-
-
-class ChunkReader:
-    """Reads the messages of one stream, putting chunks that travel in parts together.
-
-    Args:
-        limit_bytes: Largest serialized chunk to expect; nothing larger is allocated.
-    """
-
-    def __init__(self, limit_bytes: int):
-        self._limit_bytes = limit_bytes
-        self._buffer = bytearray()
-        self._filled = 0
-
-    def read(self, message: bytes) -> WireChunk | None:
-        """The chunk that a message holds or completes, or None where parts are still to come.
-
-        Raises:
-            CorruptChunk: The bytes break the wire format or the contract, or a part does not continue the chunk.
-        """
-        read = parse_message(message)
-        if isinstance(read, WirePart):
-            return self._join(read)
-        if self._buffer:
-            raise CorruptChunk("a chunk begins where parts of another are missing")
-        return read
-
-    def _join(self, part: WirePart) -> WireChunk | None:
-        if not self._buffer:
-            if not 0 < part.total_bytes <= self._limit_bytes:
-                raise CorruptChunk(f"a chunk of {part.total_bytes:,} bytes where at most {self._limit_bytes:,} can be")
-            self._buffer, self._filled = bytearray(part.total_bytes), 0
-        total, end = len(self._buffer), self._filled + len(part.data)
-        if part.offset_bytes != self._filled or part.total_bytes != total or not self._filled < end <= total:
-            raise CorruptChunk(
-                f"a part of {len(part.data):,} bytes at {part.offset_bytes:,} of {part.total_bytes:,} does not "
-                f"continue a chunk of which {self._filled:,} of {total:,} bytes are here"
-            )
-        self._buffer[self._filled : end] = part.data
-        self._filled = end
-        if end < total:
-            return None
-        whole, self._buffer = memoryview(self._buffer).toreadonly(), bytearray()
-        return parse_chunk(whole)
 
 
 def flat(data: BytesLike) -> memoryview:

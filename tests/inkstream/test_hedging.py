@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inkstream.demand import Delivery, demand_rows_per_s
+from inkstream.demand import Demand
 from inkstream.hedging import HEDGE_SHARE, CopyState, Lateness, hedge_allowed, judge
 
 seconds = st.floats(0, 100)
@@ -65,17 +65,32 @@ def test_a_frozen_server_costs_no_more_than_the_time_after_which_a_range_is_late
     assert judge([late, younger], 1.0).move == [0, 1]
 
 
+def demand_rows_per_s(*deliveries: tuple[float, int, float]) -> float | None:
+    """After batches at so many seconds, of so many rows, after so many seconds of waiting."""
+    demand = Demand()
+    for delivery in deliveries:
+        demand.delivered(*delivery)
+    return demand.rows_per_s()
+
+
 def test_demand_leaves_the_waiting_out() -> None:
     """256 rows a step of 0.1 s, however long the trainer waited for each."""
     for wait_s in (0.0, 0.4, 3.0):
-        deliveries = [Delivery(step * (0.1 + wait_s), 256, wait_s) for step in range(20)]
-        assert demand_rows_per_s(deliveries) == pytest.approx(2560)
+        deliveries = [(step * (0.1 + wait_s), 256, wait_s) for step in range(20)]
+        assert demand_rows_per_s(*deliveries) == pytest.approx(2560)
+
+
+def test_demand_follows_a_change() -> None:
+    """Of the latest batches only."""
+    slow = [(float(step), 256, 0.0) for step in range(100)]
+    fast = [(100.0 + step / 4, 256, 0.0) for step in range(100)]
+    assert demand_rows_per_s(*slow, *fast) == pytest.approx(1024)
 
 
 def test_demand_that_is_not_known() -> None:
-    assert demand_rows_per_s([]) is None
-    assert demand_rows_per_s([Delivery(5.0, 256, 1.0)]) is None
-    assert demand_rows_per_s([Delivery(5.0, 256, 1.0), Delivery(6.0, 256, 1.0)]) is None  # it only waits
+    assert demand_rows_per_s() is None
+    assert demand_rows_per_s((5.0, 256, 1.0)) is None
+    assert demand_rows_per_s((5.0, 256, 1.0), (6.0, 256, 1.0)) is None  # it only waits
 
 
 @settings(max_examples=30)
@@ -84,8 +99,8 @@ def test_demand_is_rows_by_time_worked(steps: list[tuple[int, float, float]]) ->
     now, deliveries = 0.0, []
     for rows, work_s, wait_s in steps:  # waits for the batch, gets it, works on it
         now += wait_s
-        deliveries.append(Delivery(now, rows, wait_s))
+        deliveries.append((now, rows, wait_s))
         now += work_s
     worked_s = sum(work_s for _, work_s, _ in steps[:-1])
-    demand = demand_rows_per_s(deliveries)
+    demand = demand_rows_per_s(*deliveries)
     assert demand == pytest.approx(sum(rows for rows, _, _ in steps[:-1]) / worked_s, rel=1e-6)

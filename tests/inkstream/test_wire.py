@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inkstream import wire
+from inkstream.chunk_reader import ChunkReader, ExpectedChunks
+from inkstream.descriptions import TensorSpec
 from inkstream.errors import CorruptChunk
 from inkstream.v1 import batch_service_pb2 as pb
 from tests.chunk_encoding import encode_chunk
@@ -108,6 +110,45 @@ def test_random_bytes_are_refused_or_read(data: bytes) -> None:
     pb.StreamBatchesResponse.FromString(data)
 
 
+SPECS = st.lists(
+    st.builds(
+        TensorSpec,
+        name=st.text(max_size=12),
+        dtype=st.sampled_from(list(wire.DTYPES.values())),
+        shape=st.lists(st.integers(0, 300), min_size=1, max_size=4).map(tuple),
+    ),
+    max_size=4,
+)
+
+
+@given(SPECS, st.data())
+@settings(max_examples=300)
+def test_chunks_that_look_as_expected_are_read_as_all_others_are(specs: list[TensorSpec], data: Any) -> None:
+    """And those that do not are left to the other reader, whichever byte of theirs has changed."""
+    asked = data.draw(st.sampled_from([pb.COMPRESSION_NONE, pb.COMPRESSION_SPARSE_WORDS, pb.COMPRESSION_ZSTD]))
+    expected = ExpectedChunks(specs, asked)
+    position = wire.Position(*(data.draw(numbers) for numbers in (INT63, INT63, INT31, INT31, INT31)))
+    tensors = tuple(
+        wire.WireTensor(
+            spec.name,
+            spec.dtype,
+            (position.rows, *spec.shape[1:]),
+            data.draw(st.sampled_from([pb.COMPRESSION_NONE, asked])),
+            data.draw(st.binary(max_size=300)),
+        )
+        for spec in specs
+    )
+    chunk = wire.WireChunk(*position, tensors, data.draw(FIXED64), ())
+    (encoded,) = encode(chunk)
+    assert expected.read(encoded, position) == wire.parse_message(encoded) == chunk
+    assert expected.read(encode(chunk._replace(blanks=(1,)))[0], position) is None
+    changed = bytearray(encoded)
+    at = data.draw(st.integers(0, len(encoded)))
+    changed[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    if (read := expected.read(bytes(changed), position)) is not None:
+        assert read == wire.parse_message(bytes(changed))
+
+
 def test_bytes_that_are_no_message() -> None:
     # A length past the end, a number without an end, field 0.
     for data in (b"\x0a\x05ab", b"\x0a\x02\x08\xff", b"\x02\x00"):
@@ -122,6 +163,13 @@ def test_bytes_that_no_server_sends() -> None:
     for data in (b"\x0b\x0c", b"\x0a\x0b\x08" + b"\xff" * 9 + b"\x7f", b"", b"\x0a\x00\x0a\x00", b"\x0a\x02\x30\x01"):
         with pytest.raises(CorruptChunk):
             wire.parse_message(data)
+
+
+ANYWHERE = wire.Position(0, 0, 0, 0, 0)
+
+
+def part_reader(limit_bytes: int = 9 << 20) -> ChunkReader:
+    return ChunkReader(ExpectedChunks((), pb.COMPRESSION_NONE), limit_bytes)
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +188,8 @@ def test_large_chunks_travel_in_parts_below_what_grpc_allows(large: wire.WireChu
     assert (
         b"".join(part.data for part in parts) == message(large._replace(tensors=_as_bytes(large))).SerializeToString()
     )
-    reader = wire.ChunkReader(limit_bytes=9 << 20)
-    *none, whole = [reader.read(each) for each in messages]
+    reader = part_reader()
+    *none, whole = [reader.read(each, ANYWHERE) for each in messages]
     assert none == [None, None]
     assert whole == large._replace(tensors=_as_bytes(large))
 
@@ -160,23 +208,23 @@ def test_a_chunk_of_just_3_mib_travels_whole() -> None:
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 0, 1], [0, 2], [1]])
 def test_parts_must_follow_each_other(large: wire.WireChunk, order: list[int]) -> None:
-    messages, reader = encode(large), wire.ChunkReader(limit_bytes=9 << 20)
+    messages, reader = encode(large), part_reader()
     with pytest.raises(CorruptChunk, match="does not continue"):
         for index in order:
-            reader.read(messages[index])
+            reader.read(messages[index], ANYWHERE)
 
 
 def test_a_chunk_must_not_interrupt_parts(large: wire.WireChunk) -> None:
-    reader = wire.ChunkReader(limit_bytes=9 << 20)
-    reader.read(encode(large)[0])
+    reader = part_reader()
+    reader.read(encode(large)[0], ANYWHERE)
     with pytest.raises(CorruptChunk, match="parts of another are missing"):
-        reader.read(encode(large._replace(tensors=()))[0])
+        reader.read(encode(large._replace(tensors=()))[0], ANYWHERE)
 
 
 def test_a_part_cannot_make_the_client_allocate_more_than_it_expects() -> None:
     part = pb.StreamBatchesResponse(part=pb.ChunkPart(total_bytes=1 << 60, data=b"x"))
     with pytest.raises(CorruptChunk, match="at most 1,000"):
-        wire.ChunkReader(limit_bytes=1000).read(part.SerializeToString())
+        part_reader(limit_bytes=1000).read(part.SerializeToString(), ANYWHERE)
 
 
 def test_checksum_covers_position_names_types_shapes_and_values() -> None:
