@@ -18,6 +18,9 @@ _LIMITS = {"cgroup": ("memory.limit_in_bytes",), "cgroup2": ("memory.max", "memo
 
 # What a server takes beside its chunks (docs/serving.md, "Bounds").
 PROGRAM_BYTES = 256 << 20
+# The least it may take for chunks: below, the largest (one row of 1,280 pixels a side, cropped out of twice that) would
+# not fit.
+LEAST_CHUNKS_MIB = 64
 
 
 class MemoryLimit(NamedTuple):
@@ -43,9 +46,9 @@ class MemoryLimit(NamedTuple):
             return None
         owner = "this container" if self.of_container else "this machine"
         return (
-            f"{_gb(dataset_bytes)} of datasets do not fit into memory: {owner} has {_gb(self.size_bytes)}, of which "
-            f"the server itself may take {_gb(server_bytes)}, so drawings will be read from the disk; give it "
-            f"{_gb(dataset_bytes + server_bytes)}, or a fast disk"
+            f"{size_text(dataset_bytes)} of datasets do not fit into memory: {owner} has "
+            f"{size_text(self.size_bytes)}, of which the server itself may take {size_text(server_bytes)}, so drawings "
+            f"will be read from the disk; give it {size_text(dataset_bytes + server_bytes)}, or a fast disk"
         )
 
 
@@ -105,5 +108,6 @@ def _read(path: Path) -> str:
     return ""
 
 
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:,.1f} GB"
+def size_text(size_bytes: int) -> str:
+    """For people: `6.5 GB`, `5.8 MB`."""
+    return f"{size_bytes / 1e9:,.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:,.1f} MB"

@@ -1,9 +1,12 @@
 """The shell of the commands: environment variables, exit codes, no traceback for a user's mistake."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
+import batch_server.cli
+import trainer.cli
 from inkstream.command_line import Command, Failure, UsageError, run_command
 from inkstream.errors import InvalidRequest, ServerUnavailable
 
@@ -27,6 +30,29 @@ class Echo:
         self.seen = options
         if self.raises:
             raise self.raises
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (batch_server.cli.COMMAND, "inspect missing.lmdb"),
+        (batch_server.cli.COMMAND, "inspect missing.lmdb --verify"),
+        (batch_server.cli.COMMAND, "preview missing.lmdb --out grid.png"),
+        (batch_server.cli.COMMAND, "doctor missing.lmdb"),
+        (batch_server.cli.COMMAND, "doctor ."),
+        (batch_server.cli.COMMAND, "serve --data missing"),
+        (batch_server.cli.COMMAND, "import missing.csv --dataset new.lmdb"),
+        (trainer.cli.COMMAND, "evaluate missing --server localhost:1 --dataset any"),
+        (trainer.cli.COMMAND, "predict missing --server localhost:1 --dataset any --out guesses.csv"),
+    ],
+)
+def test_to_name_what_is_not_there_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: Command, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(command, words.split()) == 2
+    assert ("missing" if "missing" in words else ".") in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture

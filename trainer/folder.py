@@ -83,9 +83,11 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
         which: `best`, `last`, or a number.
 
     Raises:
-        UsageError: There is no such checkpoint.
+        UsageError: There is no such folder, or no such checkpoint.
         Failure: The run has none yet.
     """
+    if not folder.path.is_dir():
+        raise UsageError(f"RUN must be the folder that `trainer fit --out` wrote, {folder.path} does not exist")
     checkpoints = Checkpoints(folder.checkpoints)
     steps = checkpoints.steps()
     if not steps:

@@ -6,6 +6,9 @@ from pathlib import Path
 import inkstream
 from inkstream.compression import DEFAULT_COMPRESSION
 
+# For how long `check` asks.
+_ANSWER_S = 6.0
+
 
 @dataclass(frozen=True)
 class Service:
@@ -30,3 +33,13 @@ class Service:
             InvalidRequest: An address or a file makes no sense.
         """
         return inkstream.connect(self.servers, tls=self.tls, token_file=self.token_file)
+
+    def check(self, dataset: str) -> None:
+        """Asks for a dataset: a training waits for servers that are started after it, but who looks at one does not.
+
+        Raises:
+            UnknownDataset: No server has it.
+            InkstreamError: No server answered within seconds, or all refuse.
+        """
+        with inkstream.connect(self.servers, tls=self.tls, token_file=self.token_file, timeout_s=_ANSWER_S) as client:
+            client.dataset(dataset)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from batch_server.commands.datasets import check_dataset
 from batch_server.commands.pictures import (
     PICTURE_DEFAULTS,
     add_augment,
@@ -18,6 +19,7 @@ from batch_server.commands.pictures import (
 )
 from batch_server.doctor.diagnosis import Figures, diagnose
 from batch_server.doctor.measuring import measure
+from batch_server.memory_limits import LEAST_CHUNKS_MIB
 from batch_server.store.reader import Dataset
 from inkstream.command_line import Subcommands, UsageError
 from inkstream.diagnosis import Diagnosis, megabytes, needed_link
@@ -80,12 +82,12 @@ def run(options: argparse.Namespace) -> None:
     """Prints figures and what limits.
 
     Raises:
-        UsageError: Options make no sense, or not together.
+        UsageError: Options make no sense, or not together, or there is no file.
         InvalidPipeline: A setting breaks its rule.
     """
     _check(options)
     file = None if options.pipeline is None else PipelineFile.load(options.pipeline)
-    dataset = Dataset.open(_dataset_path(options.dataset, file))
+    dataset = Dataset.open(check_dataset(_dataset_path(options.dataset, file)))
     pipeline = _pipeline(options, dataset) if file is None else file.pipeline
     if not options.json:
         print(f"measuring for {options.seconds:g} s ...", file=sys.stderr, flush=True)
@@ -104,7 +106,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name in ("threads", "memory", "batch_size"):
+    if options.memory < LEAST_CHUNKS_MIB:
+        raise UsageError(f"--memory must be at least {LEAST_CHUNKS_MIB} MiB, as of serve, got {options.memory}")
+    for name in ("threads", "batch_size"):
         value = getattr(options, name)
         if value < 1:
             raise UsageError(f"--{name.replace('_', '-')} must be at least 1, got {value}")

@@ -11,6 +11,7 @@ from rich.columns import Columns
 from rich.console import Console
 from rich.table import Table
 
+from batch_server.commands.datasets import check_dataset
 from batch_server.ordering import split_samples
 from batch_server.progress import ConsoleProgress
 from batch_server.store.errors import RottenColumn
@@ -54,17 +55,17 @@ def run(options: argparse.Namespace) -> None:
     """Prints the description, or what is rotten.
 
     Raises:
-        UsageError: Options make no sense together.
-        DatasetError: The file is not there, cut short, unfinished or rotten.
+        UsageError: Options make no sense together, or there is no file.
+        DatasetError: The file is cut short, unfinished or rotten.
         Failure: The dataset was verified, and something in it is rotten.
     """
     lists = [name for name in ("rejects", "duplicates") if getattr(options, name)]
     if options.verify:
         if lists:
             raise UsageError(f"--verify lists what is rotten: leave out {', '.join(f'--{name}' for name in lists)}")
-        _verify(options.dataset, options.json)
+        _verify(check_dataset(options.dataset), options.json)
         return
-    dataset = Dataset.open(options.dataset)
+    dataset = Dataset.open(check_dataset(options.dataset))
     description = describe(dataset, split_samples(dataset, Pipeline.validation))
     if options.json:
         listed = {_MEMBERS[name]: list(dataset.entries(name)) for name in lists}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from batch_server.batches import BatchMaker
+from batch_server.commands.datasets import check_dataset
 from batch_server.commands.pictures import (
     PICTURE_DEFAULTS,
     add_augment,
@@ -73,13 +74,13 @@ def run(options: argparse.Namespace) -> None:
     """Writes the picture and says where it is.
 
     Raises:
-        UsageError: Options make no sense, or not together.
+        UsageError: Options make no sense, or not together, or there is no file.
         InvalidPipeline: A setting breaks its rule.
         ServerMismatch: The dataset or this program cannot draw the batch of the pipeline file.
         Failure: The picture cannot be written.
     """
     _check(options)
-    dataset = Dataset.open(options.dataset)
+    dataset = Dataset.open(check_dataset(options.dataset))
     title, subtitle, cards, columns = _batch(options, dataset) if options.pipeline else _examples(options, dataset)
     sheet = contact_sheet(title, subtitle, cards, columns)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from batch_server.kernel_cache import when_compiling
+from batch_server.memory_limits import LEAST_CHUNKS_MIB, size_text
 from batch_server.progress import ConsoleProgress
 from batch_server.serving.metrics_port import metrics_port
 from batch_server.serving.server import BatchServer, ServerSettings
@@ -29,9 +30,6 @@ _LOG = logging.getLogger(__name__)
 
 # Of the allocator: few, since each keeps memory, and every stream has a thread that would take one of its own.
 _HEAPS = 4
-
-# Below, the largest chunk (one row of 1,280 pixels a side, cropped out of twice that) would not fit.
-_LEAST_MEMORY_MIB = 64
 
 # How soon a signal is noticed.
 _LOOK_S = 0.1
@@ -168,7 +166,7 @@ def _load(server: BatchServer, *, with_progress: bool) -> None:
         server.load()
         return
     with ConsoleProgress() as progress:
-        server.load(lambda what, done, total: progress.tell(what, done, total, f"{done / 1e9:,.2f} GB"))
+        server.load(lambda what, done, total: progress.tell(what, done, total, size_text(done)))
 
 
 class _Stop:
@@ -213,8 +211,8 @@ def _check(options: argparse.Namespace) -> None:
     """
     if not options.data.is_dir():
         raise UsageError(f"--data must be a folder, {options.data} is none: create it, or import into it first")
-    if options.memory < _LEAST_MEMORY_MIB:
-        raise UsageError(f"--memory must be at least {_LEAST_MEMORY_MIB} MiB, got {options.memory}")
+    if options.memory < LEAST_CHUNKS_MIB:
+        raise UsageError(f"--memory must be at least {LEAST_CHUNKS_MIB} MiB, got {options.memory}")
     listen = parse_listen_address("--listen", options.listen)
     guarded = options.tls_cert and (options.tls_client_ca or options.tokens)
     if not guarded and not options.insecure and not is_loopback("--listen", listen):

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from batch_server.memory_limits import PROGRAM_BYTES, memory_limit
+from batch_server.memory_limits import PROGRAM_BYTES, memory_limit, size_text
 from batch_server.store.reader import Dataset
 from batch_server.store.warming import read_into_memory
 
@@ -49,7 +49,7 @@ class Preparation:
                 each.file.exceeds_memory()
         if not self._warm:
             return
-        what = "its columns and offsets" if shortage else f"{dataset.used_bytes / 1e9:,.2f} GB"
+        what = "its columns and offsets" if shortage else size_text(dataset.used_bytes)
         _LOG.info("dataset %s: reading %s into memory", dataset.name, what)
         begun_s = time.monotonic()
         read_into_memory(

@@ -76,4 +76,5 @@ def test_a_shortage_is_said_with_its_figures_and_the_remedy() -> None:
     assert said is not None
     for words in ("6.5 GB of datasets do not fit", "this container has 4.0 GB", "take 1.5 GB", "give it 8.0 GB"):
         assert words in said
+    assert "5.8 MB of datasets do not fit" in str(MemoryLimit(1, of_container=True).shortage(5_800_000, PROGRAM_BYTES))
     assert "this machine" in str(MemoryLimit(1, of_container=False).shortage(2, PROGRAM_BYTES))

@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> None:
         raise UsageError(f"--seconds must be from 0.1 to {_MOST_SECONDS:g}, got {options.seconds:g}")
     pipeline = arguments.pipeline(options)
     model, optimization = arguments.model_settings(options), arguments.optimization(options)
+    service = arguments.service(options)
+    service.check(options.dataset)
     with leaving_at_once():
         from trainer.doctor.diagnosis import diagnose  # JAX takes seconds to import
         from trainer.doctor.measuring import DoctorRequest, measure
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
     figures = measure(
         DoctorRequest(
-            service=arguments.service(options),
+            service=service,
             pipeline=pipeline,
             model=model,
             optimization=optimization,

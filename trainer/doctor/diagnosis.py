@@ -101,7 +101,7 @@ def diagnose(figures: Figures) -> Diagnosis:
         )
     if _UNDISTURBED * figures.fed.rows_per_s > figures.resident.rows_per_s:
         trouble.append(
-            f"These figures contradict each other: steps reached {figures.fed.rows_per_s:,.0f} drawings/s fed and "
+            f"These figures contradict each other: steps reached {_drawings(figures.fed.rows_per_s)} fed and "
             f"{figures.resident.rows_per_s:,.0f} alone, so something held this machine up meanwhile. Measure again, "
             "for longer (--seconds)."
         )
@@ -131,10 +131,10 @@ def _full_link(figures: Figures) -> bool:
 def _device(figures: Figures) -> Diagnosis:
     takes, brings = figures.resident.rows_per_s, figures.stream.rows_per_s
     trainers = math.floor(brings / (_AHEAD * takes))
-    advice = [f"These servers could feed {trainers} such trainers at a time."] if trainers > 1 else []
+    advice = [f"These servers could feed {trainers} such trainers at a time, with 5% to spare."] if trainers > 1 else []
     return Diagnosis(
         "device",
-        f"The device limits: it takes {takes:,.0f} drawings/s, {_delivery(figures)} ({brings / takes:.1f} times as "
+        f"The device limits: it takes {_drawings(takes)}, {_delivery(figures)} ({brings / takes:.1f} times as "
         f"much), and it waits {figures.fed.waiting:.1%} of the time. Nothing to do.",
         tuple(advice),
     )
@@ -142,7 +142,7 @@ def _device(figures: Figures) -> Diagnosis:
 
 def _in_each_others_way(figures: Figures) -> Diagnosis:
     says = (
-        f"This process limits: alone its steps take {figures.resident.rows_per_s:,.0f} drawings/s and the stream "
+        f"This process limits: alone its steps take {_drawings(figures.resident.rows_per_s)} and the stream "
         f"brings {figures.stream.rows_per_s:,.0f}, together they reach {figures.fed.rows_per_s:,.0f}, waiting "
         f"{figures.fed.waiting:.1%} of the time."
     )
@@ -160,8 +160,8 @@ def _client(figures: Figures) -> Diagnosis:
     return Diagnosis(
         "client",
         f"This process limits: its reading threads work {1 - stream.waiting:.0%} of their time, on "
-        f"{stream.own_cores:.1f} processors, and hardly wait for servers. They bring {stream.rows_per_s:,.0f} "
-        f"drawings/s, the device could take {figures.resident.rows_per_s:,.0f}.",
+        f"{stream.own_cores:.1f} processors, and hardly wait for servers. They bring "
+        f"{_drawings(stream.rows_per_s)}, the device could take {figures.resident.rows_per_s:,.0f}.",
         (
             "Train in several processes, each with devices of its own (--processes): each decodes only its share.",
             "Smaller pictures (--size), or one channel (--encoding gray), are less to decode.",
@@ -175,7 +175,7 @@ def _wire(figures: Figures) -> Diagnosis:
     return Diagnosis(
         "wire",
         f"The link limits: it carries {megabytes(stream.wire_bytes_per_s)}, compressed or not"
-        f"{f', about all of {name}' if name else ''}. That is {stream.rows_per_s:,.0f} drawings/s, the device could "
+        f"{f', about all of {name}' if name else ''}. That is {_drawings(stream.rows_per_s)}, the device could "
         f"take {figures.resident.rows_per_s:,.0f}.",
         (
             f"A link of {megabytes(figures.resident.rows_per_s * stream.wire_bytes * _AHEAD)}, or servers on this "
@@ -210,6 +210,11 @@ def _servers(figures: Figures) -> Diagnosis:
         f"{figures.fed.waiting:.0%} of the time.",
         tuple(advice),
     )
+
+
+def _drawings(rows_per_s: float) -> str:
+    """With a decimal where it matters: a slow device takes `1.4 drawings/s`."""
+    return f"{rows_per_s:,.0f} drawings/s" if rows_per_s >= 10 else f"{rows_per_s:.1f} drawings/s"
 
 
 def _delivery(figures: Figures) -> str:

@@ -38,14 +38,15 @@ def test_the_pipeline_of_a_run_is_measured(data_dir, tmp_path, capsys):
     assert main([*words, "--size", "32"]) == 2
     assert "leave out --size" in capsys.readouterr().err
     PipelineFile(pipeline.replace(dataset="others"), "any", 1).save(file)
-    assert main(words) == 1
-    assert "others.lmdb" in capsys.readouterr().err
+    assert main(words) == 2
+    assert "others.lmdb does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "error"),
     [
         (["--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--memory", "63"], "--memory must be at least 64 MiB, as of serve, got 63"),
         (["--seconds", "0"], "--seconds must be from 0.1 to 600, got 0"),
         (["--seconds", "nan"], "--seconds must be from 0.1"),
         (["--size", "3"], "size"),

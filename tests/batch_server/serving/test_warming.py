@@ -10,7 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from batch_server.memory_limits import MemoryLimit
+from batch_server.memory_limits import MemoryLimit, size_text
 from batch_server.serving import preparation
 from batch_server.serving.server import BatchServer, ServerSettings
 from inkstream.status import error_from_rpc
@@ -122,6 +122,7 @@ def test_it_is_said_when_a_dataset_does_not_fit(
         finally:
             server.stop()
     assert not server.catalog.by_name("large").dataset.file.fits_memory
-    text = caplog.text
-    assert "dataset large: 0.0 GB of datasets do not fit into memory: this container has 0.5 GB" in text
+    text, size_bytes = caplog.text, server.catalog.by_name("large").dataset.used_bytes
+    shortage = f"{size_text(size_bytes)} of datasets do not fit into memory: this container has 500.0 MB"
+    assert f"dataset large: {shortage}" in text
     assert "dataset large: reading its columns and offsets into memory" in text

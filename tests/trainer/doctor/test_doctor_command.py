@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from trainer import service
 from trainer.cli import main
 
 GIVEN = "--dataset scribbles --size 16 --batch-size 64 --validation 0.2 --epochs 2 --rotate-deg 10 --dropout 0.3"
@@ -44,3 +45,11 @@ def test_a_program_gets_the_figures(server, capsys):
 def test_what_makes_no_sense_is_refused(server, capsys, more, error):
     assert main(words(server, *more)) == 2
     assert error in capsys.readouterr().err
+
+
+def test_servers_that_are_not_there_are_said_before_anything_is_prepared(monkeypatch, capsys):
+    assert service._ANSWER_S <= 10
+    monkeypatch.setattr(service, "_ANSWER_S", 0.5)
+    assert main(["doctor", "--server", "127.0.0.1:1", *GIVEN.split()]) == 1
+    printed = capsys.readouterr()
+    assert "127.0.0.1:1" in printed.err and "Traceback" not in printed.err and printed.out == ""
