@@ -368,7 +368,7 @@ def test_nobody_listening_is_an_error_in_time() -> None:
         started = time.monotonic()
         with pytest.raises(inkstream.ServerUnavailable, match=r"^127\.0\.0\.1:1: "):
             client.datasets()
-        assert 0.6 < time.monotonic() - started < 5
+        assert 0.6 < time.monotonic() - started < 30  # not the minute that is allowed by default
 
 
 # Answers that no client should trust.
