@@ -8,9 +8,9 @@ import numpy.typing as npt
 from batch_server.drawing.record import is_well_formed
 from batch_server.randomness import operation
 from batch_server.rendering.affine import Canvas
+from batch_server.rendering.bench import Bench, empty_bench
 from batch_server.rendering.compiled import kernel, piece
 from batch_server.rendering.encodings import Pen, draw_colours, draw_coverage
-from batch_server.rendering.lanes import Bench, empty_bench
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
 from batch_server.rendering.placing import Placed, place_strokes, room_for
 from batch_server.rendering.planes import Pixels, empty_planes, fill, write_window

@@ -17,7 +17,7 @@ from batch_server.rendering.compiled import kernel, piece
 from batch_server.rendering.encodings import order_value, shown_strokes
 from batch_server.rendering.hues import CLASSIC_RGB, stroke_hue
 from batch_server.rendering.pixel_augment import erase_rectangle, window_origin
-from batch_server.rendering.placing import MIDDLE, place_strokes, room_for
+from batch_server.rendering.placing import MIDDLE, X0, X1, Y0, Y1, place_strokes, room_for
 from batch_server.rendering.sample import sample_of
 from batch_server.rendering.settings import GRAY, ORDER, THIRDS, Settings
 
@@ -124,10 +124,11 @@ def plan_chunk(
             for turn in range(strokes):
                 # In `thirds` a channel shows all strokes of the channels before it: those are painted last.
                 stroke = strokes - 1 - turn if settings.encoding == THIRDS else turn
-                first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
-                for point in range(first, max(last, first + 1) + 1):
-                    # A stroke of one point is drawn from that point to itself: a dot.
-                    x, y = placed.xs[min(point, last)], placed.ys[min(point, last)]
+                segments, first, end = placed.segments, placed.ends[stroke], placed.ends[stroke + 1]
+                for point in range(first, end + 1):
+                    # Where each segment begins, and where the last one ends: a stroke of one point is there twice.
+                    x = segments[X0, point] if point < end else segments[X1, end - 1]
+                    y = segments[Y0, point] if point < end else segments[Y1, end - 1]
                     plan.points[point_end, 0] = np.int32(np.floor(x + 0.5))
                     plan.points[point_end, 1] = np.int32(np.floor(y + 0.5))
                     point_end += 1

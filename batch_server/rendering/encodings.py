@@ -7,12 +7,12 @@ strokes lie on top, as where lines are painted one after another.
 
 from typing import NamedTuple
 
+from batch_server.rendering.bench import Bench
 from batch_server.rendering.compiled import piece
 from batch_server.rendering.hues import rainbow_colour
-from batch_server.rendering.lanes import Bench
-from batch_server.rendering.placing import Placed
+from batch_server.rendering.placing import X0, X1, Y0, Y1, Placed
 from batch_server.rendering.planes import Box, Pixels, blend, copy, fill, lay_over, limit, tone
-from batch_server.rendering.segments import cover_line
+from batch_server.rendering.segments import cover_segments
 
 # `order`: a stroke's share of the way from paper to ink falls by 13/255 with each stroke, down to that of the eleventh,
 # as the competition's well-known baseline drew (255 - min(stroke, 10) * 13).
@@ -65,9 +65,8 @@ def draw_coverage(planes: Pixels, side_px: int, placed: Placed, strokes: int, pe
     for channel in range(channels):
         if channel > 0:
             copy(planes[channel - 1], planes[channel])
-        end = shown_strokes(strokes, channel, channels)
-        for stroke in range(drawn, end):
-            _cover_stroke(planes[channel], side_px, placed, stroke, pen, bench)
+        end = placed.ends[shown_strokes(strokes, channel, channels)]
+        cover_segments(planes[channel], side_px, placed.segments, drawn, end, pen.width_px, bench)
         drawn = end
     for channel in range(channels):
         if pen.width_px < 1.0:
@@ -99,7 +98,8 @@ def draw_colours(
             colour = (value, value, value)
         else:
             colour = rainbow_colour(stroke, strokes, pen.ink)
-        _cover_stroke(coverage, side_px, placed, stroke, pen, bench)
+        start, end = placed.ends[stroke], placed.ends[stroke + 1]
+        cover_segments(coverage, side_px, placed.segments, start, end, pen.width_px, bench)
         box = _stroke_box(placed, stroke, pen.width_px, side_px)
         if pen.width_px < 1.0:
             for y in range(box[0], box[1]):
@@ -108,19 +108,13 @@ def draw_colours(
 
 
 @piece
-def _cover_stroke(canvas: Pixels, side_px: int, placed: Placed, stroke: int, pen: Pen, bench: Bench) -> None:
-    first, last = placed.ends[stroke], placed.ends[stroke + 1] - 1
-    cover_line(canvas, side_px, placed.xs, placed.ys, first, last, pen.width_px, bench)
-
-
-@piece
 def _stroke_box(placed: Placed, stroke: int, width_px: float, side_px: int) -> Box:
     """`(top, bottom, left, right)` around the pixels that a stroke can cover, the ends excluded; empty if none."""
-    first = placed.ends[stroke]
-    low_x = high_x = placed.xs[first]
-    low_y = high_y = placed.ys[first]
-    for p in range(first + 1, placed.ends[stroke + 1]):
-        x, y = placed.xs[p], placed.ys[p]
+    segments, start, end = placed.segments, placed.ends[stroke], placed.ends[stroke + 1]
+    low_x = high_x = segments[X0, start]
+    low_y = high_y = segments[Y0, start]
+    for segment in range(start, end):  # its first point is there already
+        x, y = segments[X1, segment], segments[Y1, segment]
         low_x, high_x = min(low_x, x), max(high_x, x)
         low_y, high_y = min(low_y, y), max(high_y, y)
     around = width_px * 0.5 + 1.0

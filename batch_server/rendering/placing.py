@@ -17,8 +17,11 @@ JITTER = operation("jitter")
 # The middle of the coordinates, 0..255.
 MIDDLE = 127.5
 
-# Points that may be read, though none is there, behind those of a drawing.
-SPARE_POINTS = 8
+# Segments that may be read, though none is there, behind those of a drawing.
+SPARE_SEGMENTS = 8
+
+# Rows of `Placed.segments`: where a segment begins, and where it ends.
+X0, Y0, X1, Y1 = range(4)
 
 
 class PointAugment(NamedTuple):
@@ -30,27 +33,26 @@ class PointAugment(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """Room for the strokes of one drawing on a canvas; stroke k has the points `ends[k]` to `ends[k + 1]`.
+    """Room for the strokes of one drawing on a canvas; stroke k has the segments `ends[k]` to `ends[k + 1]`.
 
     Attributes:
-        xs: float64, in pixels of the canvas, from its left edge.
-        ys: float64, from its top.
+        segments: float64 `[4, n]`: x and y where each segment begins, then x and y where it ends, in pixels of the
+            canvas, from its left edge and its top. A stroke of one point has one segment, from that point to itself.
         ends: int64 `[strokes + 1]`.
     """
 
-    xs: npt.NDArray[np.float64]
-    ys: npt.NDArray[np.float64]
+    segments: npt.NDArray[np.float64]
     ends: npt.NDArray[np.int64]
 
 
 @piece
 def room_for(bytes_at_most: int) -> Placed:
-    """Room for any record of at most so many bytes: a point takes two of them, and a stroke at least three.
+    """Room for any record of at most so many bytes: a segment takes two of them, and a stroke at least three.
 
-    There is more behind it, for those who read several points at a time.
+    There is more behind it, for those who read several segments at a time.
     """
-    points = bytes_at_most // 2 + 1 + SPARE_POINTS
-    return Placed(np.empty(points), np.empty(points), np.zeros(bytes_at_most // 3 + 2, np.int64))
+    segments = np.empty((4, bytes_at_most // 2 + 1 + SPARE_SEGMENTS))
+    return Placed(segments, np.zeros(bytes_at_most // 3 + 2, np.int64))
 
 
 @piece
@@ -79,6 +81,7 @@ def place_strokes(
     jitter_px = augment.jitter * canvas.side_px
     spared = -1
     kept = 0
+    segments = placed.segments
     while kept == 0:  # a second time if all strokes were dropped, and one must be spared
         filled = 0
         passed = 0  # points of the record so far; jitter goes by it, so that dropping a stroke leaves the others alone
@@ -90,14 +93,17 @@ def place_strokes(
                     # Exact, so a drawing that lies elsewhere in 0..255 is the same picture, bit for bit, when centred.
                     u = record[x_at + i] - middle_u
                     v = record[x_at + count + i] - middle_v
-                    placed.xs[filled + i] = affine.xx * u + affine.xy * v + affine.x
-                    placed.ys[filled + i] = affine.yx * u + affine.yy * v + affine.y
-                if jitter_px > 0.0:
-                    for i in range(count):
-                        placed.xs[filled + i] += between(sample, JITTER, 2 * (passed + i), -jitter_px, jitter_px)
-                        placed.ys[filled + i] += between(sample, JITTER, 2 * (passed + i) + 1, -jitter_px, jitter_px)
+                    x = affine.xx * u + affine.xy * v + affine.x
+                    y = affine.yx * u + affine.yy * v + affine.y
+                    if jitter_px > 0.0:
+                        x += between(sample, JITTER, 2 * (passed + i), -jitter_px, jitter_px)
+                        y += between(sample, JITTER, 2 * (passed + i) + 1, -jitter_px, jitter_px)
+                    # The segment that begins at the last point is none: the next stroke, or nobody, takes its place.
+                    segments[X0, filled + i], segments[Y0, filled + i] = x, y
+                    before = filled + max(i - 1, 0)  # the first point ends its own segment, until the second one does
+                    segments[X1, before], segments[Y1, before] = x, y
+                filled += max(count - 1, 1)
                 kept += 1
-                filled += count
                 placed.ends[kept] = filled
             x_at += 2 * count
             passed += count

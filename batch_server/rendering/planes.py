@@ -3,8 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from batch_server.rendering.bench import LANES
+from batch_server.rendering.blending import is_covered, lay_over_lanes
 from batch_server.rendering.compiled import piece
-from batch_server.rendering.lanes import LANES, is_covered, lay_over_lanes
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]

@@ -40,6 +40,23 @@ class Vector:
         kind = ir.VectorType(pointer.type.pointee, lanes)
         return cls(builder, builder.load(builder.bitcast(pointer, kind.as_pointer()), align=1))
 
+    @classmethod
+    def joined(cls, parts: "list[Vector]") -> "Vector":
+        """The numbers of one vector, or of two as long, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        first, second = parts
+        return first._shuffled(second, range(2 * first._lanes))
+
+    def split(self, parts: int) -> "list[Vector]":
+        """Its first numbers to its last, in so many vectors as long."""
+        lanes = self._lanes // parts
+        return [self._shuffled(self, range(start, start + lanes)) for start in range(0, self._lanes, lanes)]
+
+    def each(self, times: int) -> "Vector":
+        """Each number so many times, one after the other."""
+        return self._shuffled(self, [lane for lane in range(self._lanes) for _ in range(times)])
+
     def store(self, pointer: Any) -> None:
         """To memory of any alignment."""
         self.builder.store(self.value, self.builder.bitcast(pointer, self.value.type.as_pointer()), align=1)
@@ -111,8 +128,18 @@ class Vector:
     def _is_float(self) -> bool:
         return isinstance(self._element, (ir.FloatType, ir.DoubleType))
 
+    @property
+    def _lanes(self) -> int:
+        return int(self.value.type.count)
+
+    def _shuffled(self, other: "Vector", lanes: Iterable[int]) -> "Vector":
+        """Lanes of two vectors, those of the second one counted on from the first one's."""
+        chosen = list(lanes)
+        mask = ir.Constant(ir.VectorType(INT, len(chosen)), chosen)
+        return self._made(self.builder.shuffle_vector(self.value, other.value, mask))
+
     def _with(self, element: Any) -> Any:
-        return ir.VectorType(element, self.value.type.count)
+        return ir.VectorType(element, self._lanes)
 
     def _like(self, number: float) -> Any:
         return ir.Constant(self.value.type, [number] * self.value.type.count)

@@ -23,13 +23,13 @@ import cv2, numpy, xxhash
 from numba.core.registry import cpu_target
 from numpy._core import _multiarray_umath as numpy_core
 from batch_server.rendering import self_test_digest
-from batch_server.rendering.lanes import empty_bench
-from batch_server.rendering.segments import cover_line
+from batch_server.rendering.bench import empty_bench
+from batch_server.rendering.segments import cover_segments
 
 bounds_checked = False
 try:
-    points, too_small = numpy.zeros(10), numpy.zeros(255, numpy.uint8)
-    cover_line(too_small, 16, points, points, 0, 1, 2.0, empty_bench())
+    segments, too_small = numpy.zeros((4, 9)), numpy.zeros(255, numpy.uint8)
+    cover_segments(too_small, 16, segments, 0, 1, 2.0, empty_bench())
 except IndexError:
     bounds_checked = True
 sines = xxhash.xxh3_64_hexdigest(numpy.array([math.sin(0.37 * i) for i in range(20000)]).tobytes())
