@@ -18,8 +18,9 @@ import inkstream
 
 BATCH_SIZE = 256
 AUGMENT = inkstream.Augment(rotate_deg=10, shift=0.05, scale=(0.9, 1.1), stroke_dropout=0.05)
-# Small enough that reading ahead hides no more than a second of a fault at 3,000 rows a second.
-MEMORY_BYTES = 48 << 20
+# Hardly more than one range and the reserve for a second copy of another need: reading ahead hides little more than a
+# second of a fault at 3,000 rows a second.
+MEMORY_BYTES = 64 << 20
 
 
 def pipeline(seed: int = 7) -> inkstream.Pipeline:
