@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ settings.load_profile("no deadline")
 
 # A shell that runs the suite in the background lets it ignore Ctrl-C, which every command under test would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# JAX in the tests and in the processes that they start: two devices, and programs compiled only once. Set before
+# anything imports JAX, and before pytest starts the processes among which it deals out tests, which inherit it.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _COMPILED = tempfile.TemporaryDirectory(prefix="jax-compiled-")  # removed when the interpreter ends
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "quickdraw"
 
