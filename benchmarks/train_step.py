@@ -20,9 +20,10 @@ from trainer.doctor.diagnosis import StepFigures
 from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
 from trainer.models import MODELS
+from trainer.optimization import Optimization
 from trainer.parallel import Parallel
 from trainer.run import Run, outputs_of_labels
-from trainer.settings import ModelSettings, Optimization
+from trainer.settings import ModelSettings
 
 ROUNDS = 3
 CPU_DEVICES = 2
@@ -100,7 +101,7 @@ def _measure(address: str, dataset: str, case: Case, parallel: Parallel) -> list
         resolved = client.resolve(pipeline)
         run = Run.resolve(ModelSettings(case.model), Optimization(), resolved)
         outputs = outputs_of_labels(resolved.classes, run.classes)
-        training = Training(run, parallel, resolved.steps_per_epoch * run.optimization.epochs)
+        training = Training(run, parallel, resolved.steps_per_epoch)
         with DeviceInput(client.stream(pipeline), parallel, outputs) as batches:
             resident = next(batches)._replace(wait_s=0.0)
         training.measure(itertools.repeat(resident), 0.0)  # compiles

@@ -72,7 +72,7 @@ def test_the_page_works_in_its_order(
             assert accepted(reader.address, "token")
             becomes(lambda: not accepted(reader.address, "first"))
     assert reader.done.count("batch-server serve") == 2
-    assert Path("runs/first/epochs.csv").exists()
+    assert Path("runs/first/evaluations.csv").exists()
 
 
 def accepted(address: str, token_file: str) -> bool:

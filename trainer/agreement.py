@@ -17,6 +17,7 @@ from trainer.input import DeviceBatch, DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
 from trainer.run import Run
+from trainer.standing import Standing
 
 
 class Stopped(Exception):
@@ -32,20 +33,19 @@ class Agreement:
         self._stop = stop
         self._failure: inkstream.InkstreamError | None = None
 
-    def begin(self, run: Run, devices: str, step: int, cursor: inkstream.Cursor) -> tuple[int, inkstream.Cursor]:
+    def begin(self, run: Run, devices: str, standing: Standing) -> Standing:
         """Where process 0 begins.
 
         Args:
             run: What this process was started with.
             devices: As the user wrote them.
-            step: Steps done; looked at only in process 0, as `cursor` is.
-            cursor: Position in the stream.
+            standing: Looked at only in process 0.
 
         Raises:
             UsageError: Process 0 was started with other settings; names each with both values.
         """
         mine = {"run": run.to_json(), "devices": devices}
-        first = self._peers.from_first("begin", mine | {"step": step, "cursor": list(cursor)})
+        first = self._peers.from_first("begin", mine | {"standing": standing.to_json()})
         differences = Run.from_json(first["run"]).differences(run)
         if devices != first["devices"]:
             differences.append(f"devices was {first['devices']!r}, is {devices!r}")
@@ -54,7 +54,7 @@ class Agreement:
                 f"all processes need the same settings; compared with process 0, in process {self._peers.process} "
                 f"{'; '.join(differences)}"
             )
-        return first["step"], inkstream.Cursor(*first["cursor"])
+        return Standing.from_json(first["standing"])
 
     @contextmanager
     def until_one_stops(self, batches: DeviceInput, void: DeviceBatch) -> Iterator[Iterator[DeviceBatch]]:
@@ -108,8 +108,8 @@ def void_batch(parallel: Parallel, rows: int, image: tuple[int, ...]) -> DeviceB
     """
     none = np.zeros(rows, np.float32)
     images = np.zeros((rows, *image), np.uint8)
-    arrays: dict[str, np.ndarray] = {"image": images, "label": none.astype(np.int32), "mask": none, "void": none + 1}
-    return DeviceBatch(parallel.split(arrays), _Nothing(), 0.0, 0.0)
+    arrays: dict[str, np.ndarray] = {"image": images, "label": none.astype(np.int32), "mask": none, "weight": none}
+    return DeviceBatch(parallel.split(arrays | {"void": none + 1}), _Nothing(), 0.0, 0.0)
 
 
 class _Nothing:

@@ -1,12 +1,14 @@
 """Checkpoints: all that a run needs to go on and a user needs to use the model, in one atomic save (Orbax).
 
-A checkpoint has three items: `model` (parameters and running statistics), `optimizer`, and `record`, a JSON object with
-the position and everything that describes the model (`trainer.run`). Its number is the count of steps done.
+A checkpoint has three items: `model` (the parameters and running statistics that are to be used), `training` (all else
+that a training needs to go on), and `record`, a JSON object with the position and everything that describes the model
+(`trainer.run`). Its number is the count of steps done.
 """
 
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from inkstream.command_line import Failure
-from trainer.settings import Cadence
-from trainer.steps import TrainState
+from trainer.optimization import Cadence
+from trainer.timetable import Timetable
+from trainer.updates import TrainState, Weights
 
 NEWEST_KEPT = 2  # the last but one, in case the newest turns out to be unreadable
 _UNFINISHED = "*.orbax-checkpoint-tmp*"
@@ -59,41 +62,45 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                model=ocp.args.StandardSave({"params": host.params, "stats": host.stats}),
-                optimizer=ocp.args.StandardSave(host.optimizer),
+                model=ocp.args.StandardSave(host.evaluated._asdict()),
+                training=ocp.args.StandardSave(_training(host)),
                 record=ocp.args.JsonSave(record),
             ),
         )
 
-    def prune(self, best: int | None) -> None:
-        """Deletes all but the newest two and the one numbered `best`."""
+    def prune(self, kept: Callable[[int], bool]) -> None:
+        """Deletes all but the newest two and those whose numbers are to be `kept`."""
         assert self._manager is not None
         for step in self.steps()[:-NEWEST_KEPT]:
-            if step != best:
+            if not kept(step):
                 self._manager.delete(step)
 
     def record(self, step: int) -> dict[str, Any]:
         """The record of a checkpoint."""
         return self._restore(step, record=ocp.args.JsonRestore())["record"]
 
-    def state(self, step: int, like: TrainState) -> TrainState:
-        """The state of a checkpoint, as NumPy arrays.
+    def weights(self, step: int, like: Weights) -> Weights:
+        """The weights of a checkpoint that are to be used, as NumPy arrays.
 
         Args:
             step: Its number.
-            like: A state with the same names and shapes (`jax.ShapeDtypeStruct` will do); with `optimizer` None that
-                part is not read.
+            like: Weights with the same names and shapes (`jax.ShapeDtypeStruct` will do).
 
         Raises:
             Failure: The checkpoint holds other arrays.
         """
-        model = {"params": like.params, "stats": like.stats}
-        self._check_names(step, "model", model)
-        items = {"model": ocp.args.StandardRestore(jax.tree.map(_as_host, model))}
-        if like.optimizer is not None:
-            items["optimizer"] = ocp.args.StandardRestore(jax.tree.map(_as_host, like.optimizer))
-        found = self._restore(step, **items)
-        return TrainState(found["model"]["params"], found["model"]["stats"], found.get("optimizer"))
+        self._check_names(step, "model", like._asdict())
+        restore = ocp.args.StandardRestore(jax.tree.map(_as_host, like._asdict()))
+        return Weights(**self._restore(step, model=restore)["model"])
+
+    def state(self, step: int, like: TrainState) -> TrainState:
+        """The state of a checkpoint, as NumPy arrays; as `weights` otherwise."""
+        evaluated = self.weights(step, like.evaluated)
+        restore = ocp.args.StandardRestore(jax.tree.map(_as_host, _training(like)))
+        found = self._restore(step, training=restore)["training"]
+        weights = Weights(**found["weights"]) if like.average is not None else evaluated
+        average = evaluated if like.average is not None else None
+        return TrainState(weights, found["slots"], found.get("gathered"), average)
 
     def _open(self) -> ocp.CheckpointManager:
         # Saved in the foreground: it takes tenths of a second, and the state does not change meanwhile.
@@ -106,7 +113,7 @@ class Checkpoints:
         )
         handlers = {
             "model": ocp.StandardCheckpointHandler(),
-            "optimizer": ocp.StandardCheckpointHandler(),
+            "training": ocp.StandardCheckpointHandler(),
             "record": ocp.JsonCheckpointHandler(),
         }
         return ocp.CheckpointManager(self._folder.resolve(), options=options, item_handlers=handlers)
@@ -129,7 +136,7 @@ class Checkpoints:
 
 
 class SaveClock:
-    """Says when a checkpoint is due, besides the end of each epoch."""
+    """Says when a checkpoint is due, besides after each evaluation."""
 
     def __init__(self, cadence: Cadence):
         self._cadence = cadence
@@ -145,6 +152,27 @@ class SaveClock:
         if due:
             self._last = time.monotonic()
         return due
+
+
+def keeping(cadence: Cadence, timetable: Timetable, best: int | None) -> Callable[[int], bool]:
+    """Whether a checkpoint is to be kept: the best one, and those of every n-th evaluation if asked for."""
+
+    def kept(step: int) -> bool:
+        evaluation = timetable.evaluation(step)
+        periodic = cadence.keep_every is not None and evaluation is not None and evaluation % cadence.keep_every == 0
+        return step == best or periodic
+
+    return kept
+
+
+def _training(state: TrainState) -> dict[str, Any]:
+    """What a state holds besides the weights that are to be used."""
+    parts = {"slots": state.slots}
+    if state.gathered is not None:
+        parts["gathered"] = state.gathered
+    if state.average is not None:
+        parts["weights"] = state.weights._asdict()
+    return parts
 
 
 def _as_host(leaf: Any) -> np.ndarray:

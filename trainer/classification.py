@@ -8,15 +8,25 @@ import optax
 GUESSES = 3  # the competition scores three
 
 
-def losses(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """Cross entropy in nats with label smoothing (Szegedy et al. 2016), float32 `[rows]`.
+def targets(labels: jax.Array, weights: jax.Array, classes: int, smoothing: float = 0.0) -> jax.Array:
+    """What the model is to say, float32 `[rows, classes]`: each row sums to its weight.
+
+    Args:
+        labels: int32 `[rows]`, 0 to classes - 1.
+        weights: Of the rows in the loss, float32 `[rows]`, 0 for rows that do not count.
+        classes: How many there are.
+        smoothing: Share that is spread evenly over all classes (Szegedy et al. 2016), 0 to below 1.
+    """
+    return weights[:, None] * optax.smooth_labels(jax.nn.one_hot(labels, classes), smoothing)
+
+
+def losses(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Cross entropy in nats, times the rows' weights, float32 `[rows]`.
 
     Args:
         logits: `[rows, classes]`.
-        labels: int32 `[rows]`, 0 to classes - 1.
-        smoothing: Share of the target spread evenly over all classes, 0 to below 1.
+        targets: As `targets` makes them.
     """
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
     return optax.softmax_cross_entropy(logits, targets)
 
 

@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 POINTS = 200  # of a line over the steps, each the mean of as many steps as need be
 
 
-def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[Mapping[str, Any]]) -> None:
+def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], evaluations: Iterable[Mapping[str, Any]]) -> None:
     """Writes a PNG: loss on the left, accuracies on the right, both over the steps.
 
     Args:
         path: Of the picture.
         steps: Rows of the step log.
-        epochs: Rows of the epoch log; those without validation show only the training split.
+        evaluations: Rows of the log of evaluations; those without validation show only the training split.
     """
-    epochs = list(epochs)
+    evaluations = list(evaluations)
     figure = Figure(figsize=(11, 4.2), layout="constrained", dpi=120)
     left, right = figure.subplots(1, 2)
 
@@ -26,11 +26,11 @@ def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], epochs: Iterable[
     block = -(-len(losses) // POINTS)
     means = np.array([losses[first : first + block].mean(axis=0) for first in range(0, len(losses), block)])
     left.plot(*means.T, color="tab:blue", label=f"training, mean of {block} steps" if block > 1 else "training")
-    validated = [row for row in epochs if row["loss"] is not None]
+    validated = [row for row in evaluations if row["loss"] is not None]
     left.plot(*_series(validated, "loss"), "o-", color="tab:orange", label="validation")
     left.set(title="loss", xlabel="step", ylim=(0, None))
 
-    right.plot(*_series(epochs, "train_accuracy"), "o-", color="tab:blue", label="training, top-1")
+    right.plot(*_series(evaluations, "train_accuracy"), "o-", color="tab:blue", label="training, top-1")
     for name, label, colour in (("top1", "top-1", "orange"), ("map3", "MAP@3", "green"), ("top3", "top-3", "red")):
         right.plot(*_series(validated, name), "o-", color=f"tab:{colour}", label=f"validation, {label}")
     right.set(title="accuracy", xlabel="step", ylim=(None, 1.02))

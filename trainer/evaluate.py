@@ -65,7 +65,7 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         with ProgressLine(resolved.steps_per_epoch, "batches", stderr=True) as progress:
             tally = measure(
                 trained.infer,
-                trained.state,
+                trained.weights,
                 batches,
                 len(run.classes),
                 report=lambda done: progress.update(done, "evaluating"),

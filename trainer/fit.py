@@ -1,5 +1,6 @@
 """Training, from the first batch to the learning curve."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from inkstream.command_line import EXIT_DONE
 from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
 from trainer.agreement import Agreement, Stopped, void_batch
-from trainer.checkpoints import Checkpoints, SaveClock
+from trainer.checkpoints import Checkpoints, SaveClock, keeping
 from trainer.curve import draw_curve
 from trainer.devices import choose_devices
 from trainer.disk import writing_to
@@ -24,15 +25,21 @@ from trainer.journal import Journal, NoJournal
 from trainer.logs import read_rows
 from trainer.models import build
 from trainer.monitoring import metrics_port
-from trainer.optimizers import make_optimizer, make_schedule
+from trainer.optimization import Cadence, Optimization
 from trainer.parallel import Parallel
+from trainer.patience import Patience
 from trainer.progress import ProgressLine
 from trainer.randomness import Position
+from trainer.row_weights import RowWeights, key_ids
 from trainer.run import Run, outputs_of_labels
+from trainer.sample_weights import SampleWeights
 from trainer.service import Service
-from trainer.settings import Cadence, ModelSettings, Optimization
-from trainer.steps import TrainState, make_inference_step, make_train_step
+from trainer.settings import ModelSettings
+from trainer.standing import Standing
+from trainer.steps import make_inference_step, make_train_step
+from trainer.timetable import Timetable
 from trainer.under_way import StepsUnderWay
+from trainer.updates import Updates, Weights
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class FitRequest:
         pipeline: Of the training split, with remainder `pad`.
         model: Which model.
         optimization: How it is trained.
+        sample_weights: Those whose digest `optimization` has.
         cadence: When checkpoints are written.
         out: Folder of the run.
         devices: See `trainer.devices`.
@@ -56,6 +64,7 @@ class FitRequest:
     pipeline: Pipeline
     model: ModelSettings
     optimization: Optimization
+    sample_weights: SampleWeights | None
     cadence: Cadence
     out: Path
     devices: str
@@ -84,7 +93,7 @@ def fit(request: FitRequest) -> int:
         if peers.first:
             folder.check_free(request.resume)
         parallel = Parallel(choose_devices(request.devices))
-        parallel.check_batch_size(request.pipeline.batch_size)
+        parallel.check_batch_size(request.pipeline.batch_size, in_pairs=request.optimization.mixup > 0)
 
         # What the servers make of the pipeline decides what the run is.
         resolved = client.resolve(request.pipeline)
@@ -92,96 +101,108 @@ def fit(request: FitRequest) -> int:
         outputs = outputs_of_labels(resolved.classes, run.classes)
         held_out = run.pipeline.replace(split="validation", augment=None, shuffle=False)
         if held_out.validation:
-            client.resolve(held_out)  # an empty split is refused now, not after the first epoch
-        steps_per_epoch, epochs = resolved.steps_per_epoch, run.optimization.epochs
-        total_steps = steps_per_epoch * epochs
+            client.resolve(held_out)  # an empty split is refused now, not at the first evaluation
+        settings, timetable = run.optimization, Timetable.of(run.optimization, resolved.steps_per_epoch)
+        weights = RowWeights.resolve(client, run, request.sample_weights)
 
         # The model: new, or as the newest checkpoint has it.
         seed = run.pipeline.seed
         model = build(run.model, channels=run.pipeline.render.channels, classes=len(run.classes), seed=seed)
-        optimizer = make_optimizer(run.optimization)
-        state = TrainState(model.params, model.stats, optimizer.init(model.params))
+        updates = Updates(settings, timetable, run.learning_rate)
+        state, standing = updates.begin(Weights(model.params, model.stats)), Standing()
         checkpoints = Checkpoints(folder.checkpoints)
-        step, cursor = 0, inkstream.Cursor(0, 0)
         if peers.first:
-            step = checkpoints.newest()
-            if step:
-                record = checkpoints.record(step)
+            newest = checkpoints.newest()
+            if newest:
+                record = checkpoints.record(newest)
                 folder.check_same(Run.from_json(record["run"]), run)
-                state, cursor = checkpoints.state(step, like=state), inkstream.Cursor(*record["cursor"])
+                state, standing = checkpoints.state(newest, like=state), Standing.from_json(record["standing"])
             elif request.resume:
                 print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
+            if not newest and request.sample_weights is not None:
+                request.sample_weights.check_known(key_ids(client, run.pipeline.dataset))
             folder.describe(run)
             checkpoints.prepare()
         agreement, shard = Agreement(peers, stop), (peers.process, peers.processes)
         compression = request.service.compression
-        step, cursor = agreement.begin(run, request.devices, step, cursor)
+        standing = agreement.begin(run, request.devices, standing)
         state = parallel.replicate(state)
 
         # Its two steps, compiled when they are first taken.
-        schedule = make_schedule(run.optimization, total_steps)
-        smoothing = run.optimization.label_smoothing
-        train_step = parallel.train(
-            make_train_step(model.graph, run.pixels, optimizer, schedule, smoothing=smoothing, seed=seed)
-        )
-        inference_step = parallel.infer(make_inference_step(model.graph, run.pixels))
+        train_step = parallel.train(make_train_step(model.graph, run.pixels, settings, updates, seed=seed))
+        inference_step = parallel.infer(make_inference_step(model.graph, run.pixels, settings.compute))
 
         def shared(stream: inkstream.Stream) -> AbstractContextManager[Iterator[DeviceBatch]]:
-            batches = DeviceInput(stream, parallel, outputs, stopping=stop.asked)
+            batches = DeviceInput(stream, parallel, outputs, weights=weights, stopping=stop.asked)
             return agreement.until_one_stops(batches, void)
+
+        def evaluate() -> Patience:
+            """If it is stopped on the way, it has not taken place, and resuming the run starts here."""
+            under_way.catch_up()
+            figures = {}
+            if held_out.validation:
+                batches = shared(client.stream(held_out, shard=shard, compression=compression))
+                tally = measure(
+                    inference_step, state.evaluated, batches, len(run.classes), report=lambda done: peers.moved()
+                )
+                figures = tally.summary()
+            row = journal.add_evaluation(step, figures)
+            monitored = peers.from_first(f"monitored after step {step}", row.get(settings.monitor))
+            now = patience.after(settings, step, monitored)
+            if now.rate_scale < patience.rate_scale:
+                journal.say(f"no progress since {settings.monitor} {now.best:.4f}: the learning rate is reduced")
+            return now
 
         def save() -> None:
             under_way.catch_up()
             if not peers.first or under_way.step == checkpoints.newest():  # saved already, or nothing is done
                 return
-            record = {"cursor": list(under_way.cursor), "run": run.to_json()}
-            checkpoints.save(under_way.step, state, record)
-            checkpoints.prune(best=journal.best_step())
-
-        def end_epoch() -> None:
-            """Validates; if stopped on the way, the epoch has not ended, and resuming the run starts here."""
-            figures = {}
-            if held_out.validation:
-                batches = shared(client.stream(held_out, shard=shard, compression=compression))
-                tally = measure(inference_step, state, batches, len(run.classes), report=lambda done: peers.moved())
-                figures = tally.summary()
-            journal.end_epoch(step, figures)
+            now = Standing(under_way.step, under_way.cursor, patience)
+            checkpoints.save(under_way.step, state, {"standing": now.to_json(), "run": run.to_json()})
+            checkpoints.prune(keeping(request.cadence, timetable, journal.best_step(settings.monitor)))
 
         stop.defer()  # from here on a signal lets the step end that is under way
         image_shape = (run.pipeline.render.size, run.pipeline.render.size, run.pipeline.render.channels)
         void = void_batch(parallel, run.pipeline.batch_size // peers.processes, image_shape)
-        stream = client.stream(run.pipeline, epochs=epochs, start=cursor, shard=shard, compression=compression)
+        stream = client.stream(
+            run.pipeline, epochs=timetable.epochs, start=standing.cursor, shard=shard, compression=compression
+        )
         figures_shown.begin({"dataset": run.pipeline.dataset, "model": run.model.name}, stream.stats)
+        step, patience, record_step = standing.step, standing.patience, figures_shown.add_step
         with (
             shared(stream) as batches,
-            ProgressLine(total_steps, "steps", done=step, quiet=not peers.first) as progress,
-            Journal(folder, progress, step, figures_shown.add_step) if peers.first else NoJournal() as journal,
+            ProgressLine(timetable.steps, "steps", done=step, quiet=not peers.first) as progress,
+            Journal(folder, progress, step, patience.step, record_step) if peers.first else NoJournal() as journal,
         ):
-            under_way = StepsUnderWay(step, cursor, parallel.steps_ahead, journal.add_step)
+            under_way = StepsUnderWay(step, standing.cursor, parallel.steps_ahead, journal.add_step)
             save_is_due = SaveClock(request.cadence)
             try:
-                if step == (peers.from_first("epochs ended", journal.epochs_ended) + 1) * steps_per_epoch:
-                    end_epoch()
-                for batch in batches:
-                    position = Position(batch.host.epoch, batch.host.step, global_step=step)
-                    state, figures = train_step(state, batch.arrays, position)
+                if timetable.evaluation(step) and patience.step < step:  # it was stopped in this evaluation
+                    patience = evaluate()
+                for batch in itertools.islice(batches, 0 if patience.exhausted(settings) else timetable.steps - step):
+                    position = Position(batch.host.epoch, batch.host.step)
+                    state, figures = train_step(state, batch.arrays, position, patience.rate_scale)
                     step += 1
                     under_way.add(step, batch, figures)
                     peers.moved()
-                    epoch_ends = step % steps_per_epoch == 0
-                    if epoch_ends or save_is_due(step):
+                    if timetable.evaluation(step):
+                        patience = evaluate()
                         save()
-                    if epoch_ends:
-                        end_epoch()
+                    elif save_is_due(step):
+                        save()
+                    if patience.exhausted(settings):
+                        since = f"{settings.monitor} {patience.best:.4f}"
+                        journal.say(f"ended early after step {step:,}: no progress since {since}")
+                        break
             except Stopped:
                 save()
-                progress.say(f"stopped after step {under_way.step:,} of {total_steps:,}; --resume goes on there")
+                progress.say(f"stopped after step {under_way.step:,} of {timetable.steps:,}; --resume goes on there")
                 return agreement.conclude()
             except inkstream.InkstreamError:
                 save()  # the servers are gone, what was learnt is not
                 raise
 
     if peers.first:
-        draw_curve(folder.curve, read_rows(folder.steps), read_rows(folder.epochs))
+        draw_curve(folder.curve, read_rows(folder.steps), read_rows(folder.evaluations))
         print(f"the model is in {folder.path}, its learning curve in {folder.curve}", flush=True)
     return EXIT_DONE

@@ -1,12 +1,12 @@
 """A run's folder.
 
-config.json             what was asked for (`trainer.run`)
-pipeline.json           the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
-classes.txt             the class of each output of the model, one a line
-checkpoints/            one folder each, named by the number of steps done (`trainer.checkpoints`)
-steps.csv, steps.jsonl  a row per step (`trainer.logs`)
-epochs.csv, .jsonl      a row per epoch
-curve.png               the learning curve, when the run is finished
+config.json              what was asked for (`trainer.run`)
+pipeline.json            the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
+classes.txt              the class of each output of the model, one a line
+checkpoints/             one folder each, named by the number of steps done (`trainer.checkpoints`)
+steps.csv, .jsonl        a row per step (`trainer.logs`)
+evaluations.csv, .jsonl  a row per evaluation
+curve.png                the learning curve, when the run is finished
 """
 
 import json
@@ -17,6 +17,7 @@ from typing import Any
 from inkstream.command_line import Failure, UsageError
 from trainer.checkpoints import Checkpoints
 from trainer.logs import read_rows
+from trainer.optimization import MONITORS
 from trainer.run import Run
 
 
@@ -29,7 +30,7 @@ class RunFolder:
         self._config = path / "config.json"
         self.checkpoints = path / "checkpoints"
         self.steps = path / "steps.jsonl"
-        self.epochs = path / "epochs.jsonl"
+        self.evaluations = path / "evaluations.jsonl"
         self.curve = path / "curve.png"
 
     def check_free(self, resume: bool) -> None:
@@ -65,14 +66,16 @@ class RunFolder:
         (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
 
 
-def best_step(rows: Iterable[Mapping[str, Any]]) -> int | None:
-    """The step after the epoch with the highest MAP@3 (of equals: the lowest loss) in validation; None without one.
+def best_step(rows: Iterable[Mapping[str, Any]], monitor: str) -> int | None:
+    """The step of the evaluation with the best figure (of equals: the lowest loss in validation); None without one.
 
     Args:
-        rows: Of the log of epochs.
+        rows: Of the log of evaluations.
+        monitor: The figure, a key of `MONITORS`.
     """
-    validated = [row for row in rows if row["map3"] is not None]
-    return max(validated, key=lambda row: (row["map3"], -row["loss"]))["step"] if validated else None
+    sign = 1 if MONITORS[monitor] else -1
+    known = [row for row in rows if row[monitor] is not None]
+    return max(known, key=lambda row: (sign * row[monitor], -(row["loss"] or 0)))["step"] if known else None
 
 
 def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
@@ -95,7 +98,8 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if which == "last":
         return checkpoints, steps[-1]
     if which == "best":
-        best = best_step(row for row in read_rows(folder.epochs) if row["step"] in steps)
+        monitor = Run.from_json(checkpoints.record(steps[-1])["run"]).optimization.monitor
+        best = best_step((row for row in read_rows(folder.evaluations) if row["step"] in steps), monitor)
         return checkpoints, best if best is not None else steps[-1]
     if not which.isdigit() or int(which) not in steps:
         raise UsageError(f"--checkpoint must be best, last or one of {', '.join(map(str, steps))}, got {which!r}")

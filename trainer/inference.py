@@ -9,22 +9,20 @@ import numpy as np
 from trainer.input import DeviceBatch
 from trainer.metrics import Tally
 from trainer.parallel import joined
-from trainer.steps import TrainState
+from trainer.updates import Weights
 
 InferenceStep = Callable[..., dict[str, Any]]
 Input = AbstractContextManager[Iterator[DeviceBatch]]
 
 
-def infer(
-    step: InferenceStep, state: TrainState, batches: Input
-) -> Iterator[tuple[DeviceBatch, dict[str, np.ndarray]]]:
+def infer(step: InferenceStep, weights: Weights, batches: Input) -> Iterator[tuple[DeviceBatch, dict[str, np.ndarray]]]:
     """Each batch with what `trainer.steps.make_inference_step` says of the global one's rows, as arrays `[batch, ...]`.
 
     A void batch ends it.
     """
     with batches as stream:
         for batch in stream:
-            rows = {name: joined(array) for name, array in step(state, batch.arrays).items()}
+            rows = {name: joined(array) for name, array in step(weights, batch.arrays).items()}
             if rows["void"].any():
                 return
             yield batch, rows
@@ -32,14 +30,14 @@ def infer(
 
 def measure(
     step: InferenceStep,
-    state: TrainState,
+    weights: Weights,
     batches: Input,
     classes: int,
     report: Callable[[int], None] = lambda batches: None,
 ) -> Tally:
     """The tally of all labelled samples of a stream; `report` is told how many batches are done."""
     tally = Tally(classes)
-    for done, (_, rows) in enumerate(infer(step, state, batches), start=1):
+    for done, (_, rows) in enumerate(infer(step, weights, batches), start=1):
         tally.add(rows["loss"], rows["rank"], rows["label"], rows["mask"])
         report(done)
     return tally

@@ -12,6 +12,7 @@ import numpy as np
 
 from trainer.classification import head_indices
 from trainer.parallel import Parallel
+from trainer.row_weights import RowWeights
 
 POLL_S = 0.05  # how often a wait for data looks whether the run is to stop
 CLOSE_TIMEOUT_S = 10  # a stream that is closed ends at once; the thread is a daemon if it does not
@@ -35,7 +36,8 @@ class DeviceBatch(NamedTuple):
     """A batch on the devices.
 
     Args:
-        arrays: For a step: `image`, `label`, `mask` and `void`, `[devices, rows, ...]` (`trainer.steps.Batch`).
+        arrays: For a step: `image`, `label`, `mask`, `weight` and `void`, `[devices, rows, ...]`
+            (`trainer.steps.Batch`).
         host: The batch as it came.
         asked_at: When the caller asked for it (`time.perf_counter`).
         wait_s: For how long the caller then had to wait.
@@ -57,6 +59,7 @@ class DeviceInput:
         outputs: np.ndarray,
         *,
         labelled: bool = True,
+        weights: RowWeights | None = None,
         stopping: Callable[[], bool] = lambda: False,
     ):
         """Takes batches from a stream.
@@ -66,12 +69,14 @@ class DeviceInput:
             parallel: Where the batches go.
             outputs: int32 `[classes of the dataset]`, the model's output for each label, -1 for none.
             labelled: Rows without a label get mask 0.
+            weights: Of the rows in the loss; None means 1 for each.
             stopping: Asked before each batch and while waiting for it; when it says yes, the iteration ends.
         """
         self._batches = batches
         self._parallel = parallel
         self._outputs = outputs
         self._labelled = labelled
+        self._weights = weights
         self._stopping = stopping
         self._ready: queue.SimpleQueue[DeviceBatch | BaseException | None] = queue.SimpleQueue()
         self._room = threading.Semaphore(1)
@@ -123,5 +128,6 @@ class DeviceInput:
         mask = batch["mask"].astype(np.float32)
         if self._labelled:
             mask *= known
-        rows = {"image": batch["image"], "label": label, "mask": mask, "void": np.zeros_like(mask)}
+        weight = mask if self._weights is None else mask * self._weights.of(label, batch["key_id"])
+        rows = {"image": batch["image"], "label": label, "mask": mask, "weight": weight, "void": np.zeros_like(mask)}
         return DeviceBatch(self._parallel.split(rows), batch, 0.0, 0.0)

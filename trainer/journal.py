@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: a row for each step and each epoch, and words for the person who watches."""
+"""What a run writes down as it goes: a row for each step and each evaluation, and words for the person who watches."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from typing import Any
 from inkstream.command_line import Failure
 from trainer.folder import RunFolder, best_step
 from trainer.input import DeviceBatch
-from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table, read_rows
+from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
 from trainer.progress import ProgressLine
 
 VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
@@ -17,7 +17,7 @@ VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
 
 @dataclass
 class _Sums:
-    """Of the steps of an epoch so far; the times leave out steps that were compiled first."""
+    """Of the steps since the last evaluation; the times leave out steps that were compiled first."""
 
     loss: float = 0.0
     correct: float = 0.0
@@ -50,7 +50,8 @@ class Journal:
     Args:
         folder: Of the run.
         progress: Where people are told.
-        step: Steps done so far; logs that go further are cut back to it.
+        step: Steps done so far; the log of steps is cut back to it.
+        evaluated: Steps done at the last evaluation; the log of evaluations is cut back to it.
         recorded: Called with the row of each step that is done.
     """
 
@@ -59,18 +60,21 @@ class Journal:
         folder: RunFolder,
         progress: ProgressLine,
         step: int,
+        evaluated: int,
         recorded: Callable[[Mapping[str, Any]], None] = lambda row: None,
     ):
         self._folder = folder
         self._progress = progress
         self._recorded = recorded
-        self._steps, self._epochs = Table(folder.steps, STEP_COLUMNS), Table(folder.epochs, EPOCH_COLUMNS)
+        self._steps = Table(folder.steps, STEP_COLUMNS)
+        self._evaluations = Table(folder.evaluations, EVALUATION_COLUMNS)
         self._steps.cut(step)
-        self._epochs.cut(step)
-        self.epochs_ended = sum(1 for _ in read_rows(folder.epochs))
+        self._evaluations.cut(evaluated)
+        self._epoch = 0  # of the last step
         self._sums = _Sums()
         for row in read_rows(folder.steps):
-            if row["epoch"] == self.epochs_ended:
+            self._epoch = row["epoch"]
+            if row["step"] > evaluated:
                 self._sums.add(row, timed=False)
         self._recorded_at = -math.inf
 
@@ -79,7 +83,7 @@ class Journal:
 
     def __exit__(self, *error: object) -> None:
         self._steps.close()
-        self._epochs.close()
+        self._evaluations.close()
 
     def add_step(self, step: int, batch: DeviceBatch, figures: Mapping[str, float]) -> None:
         """Writes the row of a step that is done; `step` counts it.
@@ -102,14 +106,15 @@ class Journal:
         }
         first_here = self._recorded_at == -math.inf
         self._recorded_at = now
+        self._epoch = batch.host.epoch
         self._steps.append(**row)
         self._recorded(row)
         self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
         words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
         self._progress.update(step, words)
 
-    def end_epoch(self, step: int, validation: dict[str, float]) -> None:
-        """Writes the row of an epoch whose steps are done.
+    def add_evaluation(self, step: int, validation: Mapping[str, float]) -> Mapping[str, Any]:
+        """Writes the row of an evaluation and returns it.
 
         Args:
             step: Steps done.
@@ -118,31 +123,33 @@ class Journal:
         sums = self._sums
         row: dict[str, Any] = {
             "step": step,
-            "epoch": self.epochs_ended,
+            "epoch": self._epoch,
             "train_loss": sums.loss / max(sums.samples, 1),
             "train_accuracy": sums.correct / max(sums.samples, 1),
             "samples_per_s": sums.samples_per_s,
             "data_wait_share": sums.data_wait_share,
             **{name: validation.get(name) for name in VALIDATION_FIGURES},
         }
-        self._epochs.append(**row)
-        self.epochs_ended += 1
+        self._evaluations.append(**row)
         self._sums = _Sums()
-        words = "epoch {epoch}: loss {train_loss:.4f}, accuracy {train_accuracy:.4f}"
+        words = "epoch {epoch}, step {step:,}: loss {train_loss:.4f}, accuracy {train_accuracy:.4f}"
         if validation:
             words += "; validation loss {loss:.4f}, top-1 {top1:.4f}, top-3 {top3:.4f}, MAP@3 {map3:.4f}"
         words += "; {samples_per_s:,.0f} samples/s, {data_wait_share:.1%} of the time waiting for data"
-        self._progress.say(words.format(**row | {"epoch": self.epochs_ended}))
+        self._progress.say(words.format(**row | {"epoch": self._epoch + 1}))
+        return row
 
-    def best_step(self) -> int | None:
-        """The checkpoint with the best validation so far; None without validation."""
-        return best_step(read_rows(self._folder.epochs))
+    def say(self, text: str) -> None:
+        """Tells the person who watches."""
+        self._progress.say(text)
+
+    def best_step(self, monitor: str) -> int | None:
+        """The evaluation whose monitored figure is the best so far; None if it was never measured."""
+        return best_step(read_rows(self._folder.evaluations), monitor)
 
 
 class NoJournal:
     """What the other processes of a training write down, of which one keeps the logs."""
-
-    epochs_ended = 0
 
     def __enter__(self) -> "NoJournal":
         return self
@@ -153,9 +160,13 @@ class NoJournal:
     def add_step(self, step: int, batch: DeviceBatch, figures: Mapping[str, float]) -> None:
         """Nothing."""
 
-    def end_epoch(self, step: int, validation: dict[str, float]) -> None:
+    def add_evaluation(self, step: int, validation: Mapping[str, float]) -> Mapping[str, Any]:
+        """Nothing: what training figures are is known only to who keeps the logs."""
+        return {}
+
+    def say(self, text: str) -> None:
         """Nothing."""
 
-    def best_step(self) -> int | None:
+    def best_step(self, monitor: str) -> int | None:
         """None."""
         return None

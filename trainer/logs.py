@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 STEP_COLUMNS = ("step", "epoch", "loss", "accuracy", "samples", "learning_rate", "data_wait_s", "seconds")
-EPOCH_COLUMNS = (
+EVALUATION_COLUMNS = (
     "step",
     "epoch",
     "train_loss",

@@ -57,15 +57,20 @@ class Parallel:
         """
         return 0 if self.devices[0].platform == "cpu" else 1
 
-    def check_batch_size(self, batch_size: int) -> None:
+    def check_batch_size(self, batch_size: int, *, in_pairs: bool = False) -> None:
         """Refuses global batches that do not split evenly.
 
+        Args:
+            batch_size: Rows of a global batch.
+            in_pairs: Whether rows 2k and 2k + 1 belong on one device.
+
         Raises:
-            UsageError: Names both numbers.
+            UsageError: Names the numbers.
         """
-        if batch_size % len(self.devices):
+        if batch_size % (len(self.devices) * (2 if in_pairs else 1)):
             count, of = len(self.devices), f" of {jax.process_count()} processes" if jax.process_count() > 1 else ""
-            raise UsageError(f"--batch-size must be divisible by the {count} devices{of}, got {batch_size}")
+            by = f"twice the {count} devices{of}, as --mixup pairs rows" if in_pairs else f"the {count} devices{of}"
+            raise UsageError(f"--batch-size must be divisible by {by}, got {batch_size}")
 
     def replicate(self, tree: Any) -> Any:
         """Puts every array of `tree` on all devices, as process 0 has it: others could differ in the last bits."""
@@ -83,7 +88,7 @@ class Parallel:
         return jax.device_put(blocks, self._by_row)  # in one call: one for each array takes nearly twice as long
 
     def train(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles `step(state, batch, position) -> (state, figures)`; the state given is used up.
+        """Compiles `step(state, batch, position, rate_scale) -> (state, figures)`; the state given is used up.
 
         Batches come from `split`, all else is replicated and must come out equal on every device.
         """
@@ -91,13 +96,13 @@ class Parallel:
             step,
             axis_name=AXIS,
             devices=self.devices,
-            in_axes=(None, 0, None),
+            in_axes=(None, 0, None, None),
             out_axes=(None, None),
             donate_argnums=(0,),
         )
 
     def infer(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Compiles `step(state, batch) -> rows` with rows from `gather_rows`; `joined` makes one array of them."""
+        """Compiles `step(weights, batch) -> rows` with rows from `gather_rows`; `joined` makes one array of them."""
         return jax.pmap(step, axis_name=AXIS, devices=self.devices, in_axes=(None, 0), out_axes=None)
 
 

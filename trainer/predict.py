@@ -85,7 +85,7 @@ def predict(request: PredictRequest) -> int:
                 labelled=False,
                 stopping=stop.asked,
             )
-            for batch, rows in infer(trained.infer, trained.state, batches):
+            for batch, rows in infer(trained.infer, trained.weights, batches):
                 real = batch.host["key_id"] != 0  # key id 0 is padding; a blank row is a sample and gets its guesses
                 guesses = [[names[output] for output in row] for row in rows["guesses"][real]]
                 submission.append(batch.host["key_id"][real], [words(row) for row in guesses])

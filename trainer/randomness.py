@@ -9,11 +9,10 @@ from trainer.parallel import global_rows
 
 
 class Position(NamedTuple):
-    """Where in the run a step stands: its epoch, its step within the epoch, and the steps before it in all epochs."""
+    """Where in the run a step stands: its epoch, and its step within the epoch."""
 
     epoch: int
     step: int
-    global_step: int
 
 
 def seed_key(seed: int) -> jax.Array:

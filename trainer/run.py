@@ -15,10 +15,11 @@ from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Filter, Pipeline
 from inkstream.pipeline_file import PipelineFile, pipeline_from
 from trainer.models import MODELS
-from trainer.settings import NORMALIZATIONS, ModelSettings, Optimization
+from trainer.optimization import ENDLESS_SCHEDULES, UNVALIDATED_MONITORS, Optimization
+from trainer.settings import NORMALIZATIONS, ModelSettings
 from trainer.steps import Pixels
 
-FORMAT = 2  # raised by any change of what to_json writes that from_json must know of
+FORMAT = 3  # raised by any change of what to_json writes that from_json must know of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Run:
         least = MODELS[model.name].min_size_px
         if pipeline.render.size < least:
             raise UsageError(f"--size must be at least {least} for {model.name}, got {pipeline.render.size}")
+        if optimization.monitor not in UNVALIDATED_MONITORS and not pipeline.validation and optimization.needs_monitor:
+            raise UsageError(
+                f"--monitor {optimization.monitor} is measured in validation: set --validation above 0, or choose "
+                f"{', '.join(UNVALIDATED_MONITORS)}"
+            )
         classes = output_classes(resolved.classes, pipeline)
         if len(classes) < 2:
             raise UsageError(
@@ -79,6 +85,11 @@ class Run:
         return Pixels(*NORMALIZATIONS[self.model.normalize].for_channels(self.pipeline.render.channels))
 
     @property
+    def learning_rate(self) -> float:
+        """The schedule's highest, for this run's batches."""
+        return self.optimization.rate(self.pipeline.batch_size)
+
+    @property
     def pipeline_file(self) -> PipelineFile:
         """From which any batch of the run can be drawn again."""
         return PipelineFile(self.pipeline, self.fingerprint, self.renderer_version)
@@ -100,7 +111,7 @@ class Run:
             )
         return cls(
             model=ModelSettings(**record["model"]),
-            optimization=Optimization(**record["optimization"]),
+            optimization=Optimization(**{name: _tuples(value) for name, value in record["optimization"].items()}),
             pipeline=pipeline_from(record["pipeline"]),
             digest=record["digest"],
             fingerprint=record["fingerprint"],
@@ -112,12 +123,12 @@ class Run:
     def differences(self, now: "Run") -> list[str]:
         """Which settings are others `now`, each with both values; none means that this run can go on.
 
-        A constant learning rate has no end, so the number of epochs may change with it. The dataset's name does not
-        matter, its fingerprint does.
+        Where the schedule does not depend on the run's end, that may change. The dataset's name does not matter, its
+        fingerprint does.
         """
         before, after = dict(_flat(self)), dict(_flat(now))
-        if self.optimization.schedule == now.optimization.schedule == "constant":
-            after["optimization.epochs"] = before["optimization.epochs"]
+        if self.optimization.schedule in ENDLESS_SCHEDULES:
+            after |= {name: before[name] for name in ("optimization.epochs", "optimization.steps")}
         differing = [name for name in sorted(before | after) if before.get(name) != after.get(name)]
         if len(differing) > 1 and "digest" in differing:
             differing.remove("digest")  # it says only that another one differs
@@ -160,6 +171,11 @@ def _flat(run: Run) -> Iterator[tuple[str, Any]]:
     rest = dataclasses.asdict(run)
     del rest["pipeline"]
     yield from _leaves("", pipeline | rest)
+
+
+def _tuples(value: Any) -> Any:
+    """Tuples, which JSON made lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _leaves(prefix: str, tree: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -1,14 +1,13 @@
-"""What a training run is asked to do, apart from its data: checked when constructed."""
+"""Which model a run trains: checked when constructed."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from trainer.rules import choice, number
+
 MODELS = ("cnn", "mobilenet_v1")  # made by `trainer.models`
-SCHEDULES = ("one-cycle", "cosine", "constant")
-OPTIMIZERS = ("adamw", "adam")
 
 
 class Normalization(NamedTuple):
@@ -55,71 +54,7 @@ class ModelSettings:
     normalize: str = "zero-one"
 
     def __post_init__(self) -> None:
-        _choice("model", self.name, MODELS)
-        _number("alpha", self.alpha, 0.05, 4)
-        _number("dropout", self.dropout, 0, 1, below=True)
-        _choice("normalize", self.normalize, NORMALIZATIONS)
-
-
-@dataclass(frozen=True)
-class Optimization:
-    """How the model is trained.
-
-    Args:
-        epochs: Passes over the training split, at least 1.
-        optimizer: `adam` or `adamw`.
-        learning_rate: The schedule's peak, above 0.
-        schedule: `one-cycle` (up for 30 % of the steps, then down), `cosine` (down to 0) or `constant`.
-        weight_decay: Decoupled (adamw only), on kernels, at least 0.
-        label_smoothing: Share of the target spread over all classes, 0 to below 1.
-
-    Raises:
-        ValueError: A setting breaks its rule.
-    """
-
-    epochs: int = 8
-    optimizer: str = "adamw"
-    learning_rate: float = 3e-3
-    schedule: str = "one-cycle"
-    weight_decay: float = 1e-4
-    label_smoothing: float = 0.1
-
-    def __post_init__(self) -> None:
-        _number("epochs", self.epochs, 1, 1_000_000)
-        _choice("optimizer", self.optimizer, OPTIMIZERS)
-        _number("learning_rate", self.learning_rate, 1e-9, 100)
-        _choice("schedule", self.schedule, SCHEDULES)
-        _number("weight_decay", self.weight_decay, 0, 10)
-        _number("label_smoothing", self.label_smoothing, 0, 1, below=True)
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """How often a checkpoint is written, besides the end of every epoch.
-
-    Args:
-        every_steps: After so many steps, at least 1; None never.
-        every_minutes: When so many minutes have passed since the last one, above 0; None never.
-
-    Raises:
-        ValueError: A setting breaks its rule.
-    """
-
-    every_steps: int | None = None
-    every_minutes: float | None = 10.0
-
-    def __post_init__(self) -> None:
-        if self.every_steps is not None:
-            _number("checkpoint_every_steps", self.every_steps, 1, 10**9)
-        if self.every_minutes is not None:
-            _number("checkpoint_every_minutes", self.every_minutes, 1e-6, 10**6)
-
-
-def _number(name: str, value: float, low: float, high: float, *, below: bool = False) -> None:
-    if not (math.isfinite(value) and low <= value <= high and not (below and value == high)):
-        raise ValueError(f"{name} must be a number from {low:g} {'below' if below else 'to'} {high:g}, got {value!r}")
-
-
-def _choice(name: str, value: str, choices: Mapping[str, object] | tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        choice("model", self.name, MODELS)
+        number("alpha", self.alpha, 0.05, 4)
+        number("dropout", self.dropout, 0, 1, below=True)
+        choice("normalize", self.normalize, NORMALIZATIONS)

@@ -5,26 +5,20 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
 from trainer import classification
+from trainer.mixup import mixing
 from trainer.models.layers import TrainingRows
-from trainer.optimizers import descend
+from trainer.optimization import Optimization
 from trainer.parallel import gather_rows, sum_over_devices
 from trainer.randomness import Position, row_keys
+from trainer.updates import Gathered, TrainState, Updates, Weights, select
 
 Batch = Mapping[str, jax.Array]
 # A device's rows: `image` uint8 [rows, size, size, channels], `label` int32 [rows] (an output of the model, anything
-# where mask is 0), `mask` float32 [rows] and `void` float32 [rows], 1 if the global batch must not count.
-
-
-class TrainState(NamedTuple):
-    """All that training changes: nested dicts of arrays, and the optimizer's state."""
-
-    params: Any
-    stats: Any
-    optimizer: Any
+# where mask is 0), `mask` float32 [rows], `weight` float32 [rows] (in the loss, 0 where mask is 0) and `void` float32
+# [rows], 1 if the global batch must not count.
 
 
 class Pixels(NamedTuple):
@@ -40,60 +34,72 @@ class Pixels(NamedTuple):
 
 
 def make_train_step(
-    graph: Any,
-    pixels: Pixels,
-    optimizer: optax.GradientTransformation,
-    schedule: optax.Schedule,
-    *,
-    smoothing: float,
-    seed: int,
-) -> Callable[[TrainState, Batch, Position], tuple[TrainState, dict[str, jax.Array]]]:
-    """The function `(state, batch, position) -> (state, figures)`.
+    graph: Any, pixels: Pixels, settings: Optimization, updates: Updates, *, seed: int
+) -> Callable[[TrainState, Batch, Position, float], tuple[TrainState, dict[str, jax.Array]]]:
+    """The function `(state, batch, position, rate_scale) -> (state, figures)`.
 
-    Figures are float32 scalars over the global batch: mean `loss`, `correct` (samples guessed right), `samples`,
-    `learning_rate` and `void`, which is not 0 where a row is void. Then, and without samples, nothing changes.
+    `rate_scale` is a factor on the learning rate. Figures are float32 scalars over the global batch: mean `loss`,
+    `correct` (samples guessed right), `samples`, `learning_rate` and `void`, which is not 0 where a row is void. Then,
+    and without samples, nothing is learnt from the batch.
     """
 
-    def train_step(state: TrainState, batch: Batch, position: Position) -> tuple[TrainState, dict[str, jax.Array]]:
-        images, labels, mask = pixels.normalize(batch["image"]), batch["label"], batch["mask"]
-        samples, void = sum_over_devices((mask.sum(), batch["void"].sum()))
+    def train_step(
+        state: TrainState, batch: Batch, position: Position, rate_scale: float
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        labels, mask = batch["label"], batch["mask"]
         rows = TrainingRows(mask, row_keys(seed, position, len(labels)))
+        mixed = mixing(rows, settings.mixup)
+        images = mixed(pixels.normalize(batch["image"]))
 
         def objective(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            model = nnx.merge(graph, params, state.stats)
-            logits = model(images, rows)
-            losses = classification.losses(logits, labels, smoothing)
+            model = nnx.merge(graph, as_computed(params, settings.compute), state.weights.stats)
+            logits = model(images.astype(settings.compute), rows).astype(jnp.float32)
+            targets = mixed(classification.targets(labels, batch["weight"], logits.shape[-1], settings.label_smoothing))
             stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
-            return (losses * mask).sum() / jnp.maximum(samples, 1), (stats, logits)
+            return classification.losses(logits, targets).sum(), (stats, logits)
 
-        (loss, (stats, logits)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+        (loss, (stats, logits)), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights.params)
         correct = ((classification.ranks(logits, labels) == 0) * mask).sum()
-        loss, correct, gradients = sum_over_devices((loss, correct, gradients))
-        learning_rate = schedule(position.global_step)
-        updates, slots = optimizer.update(gradients, state.optimizer, state.params)
-        after = TrainState(descend(state.params, updates, learning_rate), stats, slots)
-        counts = (samples > 0) & (void == 0)
-        after = jax.tree.map(lambda new, old: jnp.where(counts, new, old), after, state)
-        figures = {"loss": loss, "correct": correct, "samples": samples, "learning_rate": learning_rate, "void": void}
+        loss, correct, samples, void, total = sum_over_devices(
+            (loss, correct, mask.sum(), batch["void"].sum(), Gathered(gradients, mixed(batch["weight"]).sum()))
+        )
+        learning_rate = updates.learning_rate(position, rate_scale)
+        stats = select(samples > 0, stats, state.weights.stats)
+        after = select(void == 0, updates.after(state, total, stats, position, learning_rate), state)
+        figures = {
+            "loss": loss / jnp.where(total.weight > 0, total.weight, 1),
+            "correct": correct,
+            "samples": samples,
+            "learning_rate": learning_rate,
+            "void": void,
+        }
         return after, {name: jnp.float32(value) for name, value in figures.items()}
 
     return train_step
 
 
-def make_inference_step(graph: Any, pixels: Pixels) -> Callable[[TrainState, Batch], dict[str, jax.Array]]:
-    """The function `(state, batch) -> rows`, using the running statistics; `state.optimizer` is not looked at.
+def make_inference_step(graph: Any, pixels: Pixels, compute: str) -> Callable[[Weights, Batch], dict[str, jax.Array]]:
+    """The function `(weights, batch) -> rows`, using the running statistics; `compute` is the type of arithmetic.
 
     Rows are those of the global batch, `[devices, rows]`: `loss` float32, `rank` int32 (of the right class), `guesses`
     int32 with a third axis of 3, and `label`, `mask` and `void` as they were given.
     """
 
-    def inference_step(state: TrainState, batch: Batch) -> dict[str, jax.Array]:
-        logits = nnx.merge(graph, state.params, state.stats)(pixels.normalize(batch["image"]), None)
+    def inference_step(weights: Weights, batch: Batch) -> dict[str, jax.Array]:
+        model = nnx.merge(graph, as_computed(weights.params, compute), weights.stats)
+        logits = model(pixels.normalize(batch["image"]).astype(compute), None).astype(jnp.float32)
+        labels = batch["label"]
+        every = classification.targets(labels, jnp.ones(len(labels)), logits.shape[-1])
         rows = {
-            "loss": classification.losses(logits, batch["label"]),
-            "rank": classification.ranks(logits, batch["label"]),
+            "loss": classification.losses(logits, every),
+            "rank": classification.ranks(logits, labels),
             "guesses": classification.guesses(logits),
         }
         return gather_rows(rows | {name: batch[name] for name in ("label", "mask", "void")})
 
     return inference_step
+
+
+def as_computed(params: Any, compute: str) -> Any:
+    """Parameters in the type of the model's arithmetic; their gradients come back as float32."""
+    return jax.tree.map(lambda param: param.astype(compute), params)

@@ -9,7 +9,8 @@ from trainer.inference import InferenceStep
 from trainer.models import outline
 from trainer.parallel import Parallel
 from trainer.run import Run
-from trainer.steps import TrainState, make_inference_step
+from trainer.steps import make_inference_step
+from trainer.updates import Weights
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,13 @@ class Trained:
     Args:
         run: What was trained.
         step: The checkpoint's number.
-        state: Replicated; without an optimizer.
+        weights: Replicated.
         infer: See `trainer.steps.make_inference_step`.
     """
 
     run: Run
     step: int
-    state: TrainState
+    weights: Weights
     infer: InferenceStep
 
 
@@ -45,9 +46,9 @@ def load(path: Path, checkpoint: str, parallel: Parallel) -> Trained:
     run = Run.from_json(checkpoints.record(step)["run"])
     channels = run.pipeline.render.channels
     model = outline(run.model, channels=channels, classes=len(run.classes))
-    state = checkpoints.state(step, like=TrainState(model.params, model.stats, None))
-    step_function = make_inference_step(model.graph, run.pixels)
-    return Trained(run, step, parallel.replicate(state), parallel.infer(step_function))
+    weights = checkpoints.weights(step, like=Weights(model.params, model.stats))
+    step_function = make_inference_step(model.graph, run.pixels, run.optimization.compute)
+    return Trained(run, step, parallel.replicate(weights), parallel.infer(step_function))
 
 
 def pipeline_for(

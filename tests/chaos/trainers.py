@@ -81,7 +81,7 @@ def _disturb(verdict: Verdict, server: Node, out: Path, kind: str, number: int, 
     done, newest = steps_done(out), Checkpoints(RunFolder(out).checkpoints).newest()
     verdict.check(done - EVERY <= newest <= done, f"{name}: the last checkpoint is whole", f"{newest} of {done} steps")
     ends = [finish(process) for process in start_together(server, out, "--resume")]
-    equal = all(rows(out, table) == rows(undisturbed, table) for table in ("steps", "epochs"))
+    equal = all(rows(out, table) == rows(undisturbed, table) for table in ("steps", "evaluations"))
     verdict.check(equal, f"{name}: both go on to the bit", f"{_codes(ends)}, {len(rows(out, 'steps'))} steps")
 
 

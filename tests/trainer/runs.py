@@ -91,4 +91,4 @@ def steps_done(out: Path) -> int:
 def assert_equal_runs(out: Path, undisturbed: Path) -> None:
     """To the bit: losses are written so that none is lost."""
     assert rows(out, "steps") == rows(undisturbed, "steps")
-    assert rows(out, "epochs") == rows(undisturbed, "epochs")
+    assert rows(out, "evaluations") == rows(undisturbed, "evaluations")

@@ -11,8 +11,11 @@ from tests.trainer.test_peers import BOUND_S, at_once, clusters
 from trainer.agreement import Agreement, Stopped
 from trainer.hosts.gathering import gather
 from trainer.hosts.peers import Alone, Peers
+from trainer.optimization import Optimization
+from trainer.patience import Patience
 from trainer.run import Run
-from trainer.settings import ModelSettings, Optimization
+from trainer.settings import ModelSettings
+from trainer.standing import Standing
 
 PIPELINE = Pipeline(dataset="doodles", batch_size=32, remainder="pad")
 VOID = SimpleNamespace(void=True)
@@ -52,11 +55,12 @@ def together(*parts):
 
 
 def test_all_begin_where_process_0_does():
+    standing = Standing(70, inkstream.Cursor(2, 10), Patience(step=60, best=0.5, stopping_waited=3))
     first, second = together(
-        lambda agreement, _: agreement.begin(run(), "all", 70, inkstream.Cursor(2, 10)),
-        lambda agreement, _: agreement.begin(run(), "all", 0, inkstream.Cursor(0, 0)),
+        lambda agreement, _: agreement.begin(run(), "all", standing),
+        lambda agreement, _: agreement.begin(run(), "all", Standing()),
     )
-    assert first == second == (70, inkstream.Cursor(2, 10))
+    assert first == second == standing
 
 
 @pytest.mark.parametrize(
@@ -66,10 +70,10 @@ def test_all_begin_where_process_0_does():
 def test_other_settings_than_those_of_process_0_are_refused_by_name(mine, devices, named):
     def refused(agreement, _):
         with pytest.raises(UsageError) as refusal:
-            agreement.begin(mine, devices, 0, inkstream.Cursor(0, 0))
+            agreement.begin(mine, devices, Standing())
         return str(refusal.value)
 
-    _, told = together(lambda agreement, _: agreement.begin(run(), "all", 0, inkstream.Cursor(0, 0)), refused)
+    _, told = together(lambda agreement, _: agreement.begin(run(), "all", Standing()), refused)
     assert "compared with process 0, in process 1 " + named in told
 
 

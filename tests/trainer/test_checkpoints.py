@@ -3,22 +3,24 @@ import numpy as np
 import pytest
 
 from inkstream.command_line import Failure
-from trainer.checkpoints import Checkpoints, SaveClock
-from trainer.optimizers import make_optimizer
+from trainer.checkpoints import Checkpoints, SaveClock, keeping
+from trainer.optimization import Cadence, Optimization
 from trainer.parallel import Parallel
-from trainer.settings import Cadence, Optimization
-from trainer.steps import TrainState
+from trainer.timetable import Timetable
+from trainer.updates import Updates, Weights
 
-OPTIMIZER = make_optimizer(Optimization())
+PLAIN = Optimization()
+GATHERING = Optimization(accumulate=3, ema_decay=0.9)
+TIMETABLE = Timetable(steps_per_epoch=10, steps=95, accumulate=1, eval_every=5)
 
 
-def state(seed, width=3):
+def state(seed, width=3, settings=PLAIN):
     rng = np.random.default_rng(seed)
     params = {"blocks": {0: {"kernel": rng.normal(size=(2, width)).astype(np.float32)}, 1: {"bias": np.zeros(width)}}}
     params["blocks"][1]["bias"] = rng.normal(size=width).astype(np.float32)
     stats = {"norm": {"mean": rng.normal(size=width).astype(np.float32)}}
-    slots = jax.tree.map(lambda slot: rng.normal(size=slot.shape).astype(slot.dtype), OPTIMIZER.init(params))
-    return TrainState(params, stats, slots)
+    begun = Updates(settings, TIMETABLE, rate=0.1).begin(Weights(params, stats))
+    return jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(leaf.dtype), begun)
 
 
 @pytest.fixture
@@ -33,25 +35,32 @@ def assert_same(left, right):
     jax.tree.map(np.testing.assert_array_equal, left, right)
 
 
-def test_what_was_saved_comes_back_in_another_process(checkpoints, tmp_path):
-    saved = Parallel(jax.devices("cpu")).replicate(state(1))
+@pytest.mark.parametrize("settings", [PLAIN, GATHERING])
+def test_what_was_saved_comes_back_in_another_process(checkpoints, tmp_path, settings):
+    saved = Parallel(jax.devices("cpu")).replicate(state(1, settings=settings))
     record = {"cursor": [3, 17], "run": {"classes": ["cat", "power outlet"], "alpha": 0.1}}
     checkpoints.save(20, saved, record)
     reopened = Checkpoints(tmp_path / "run" / "checkpoints")
     assert reopened.newest() == 20 and reopened.record(20) == record
-    assert_same(reopened.state(20, like=state(2)), state(1))
-    assert_same(reopened.state(20, like=state(2)._replace(optimizer=None)), state(1)._replace(optimizer=None))
+    assert_same(reopened.state(20, like=state(2, settings=settings)), state(1, settings=settings))
+    assert_same(reopened.weights(20, like=state(2).weights), state(1, settings=settings).evaluated)
 
 
 def test_the_newest_two_and_the_best_are_kept(checkpoints):
     for step in (5, 10, 15, 20):
         checkpoints.save(step, state(step), {"cursor": [0, step]})
-    checkpoints.prune(best=5)
+    checkpoints.prune(lambda step: step == 5)
     assert checkpoints.steps() == [5, 15, 20]
     checkpoints.save(25, state(25), {})
-    checkpoints.prune(best=20)
+    checkpoints.prune(lambda step: step == 20)
     assert checkpoints.steps() == [20, 25]
     assert_same(checkpoints.state(20, like=state(0)), state(20))
+
+
+def test_every_nth_evaluation_is_kept_if_asked_for():
+    kept = keeping(Cadence(keep_every=3), TIMETABLE, best=20)
+    assert [step for step in range(1, 96) if kept(step)] == [15, 20, 30, 45, 60, 75, 90]
+    assert [step for step in range(1, 96) if keeping(Cadence(), TIMETABLE, best=7)(step)] == [7]
 
 
 def test_what_a_killed_save_left_is_removed_and_the_rest_is_usable(checkpoints, tmp_path):

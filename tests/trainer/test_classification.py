@@ -21,11 +21,15 @@ def test_rank_is_the_place_in_a_stable_sort(classes):
 def test_label_smoothing_spreads_the_target():
     logits = jnp.array([[2.0, 0.0, -1.0, 1.0]])
     probabilities = np.exp(logits[0]) / np.exp(logits[0]).sum()
-    plain = classification.losses(logits, jnp.array([3]))
-    smooth = classification.losses(logits, jnp.array([3]), 0.2)
+
+    def loss(weight, smoothing):
+        return classification.losses(logits, classification.targets(jnp.array([3]), jnp.array([weight]), 4, smoothing))
+
+    plain, smooth = loss(1.0, 0.0), loss(1.0, 0.2)
     target = np.array([0.05, 0.05, 0.05, 0.85])
     np.testing.assert_allclose(plain, [-np.log(probabilities[3])], rtol=1e-6)
     np.testing.assert_allclose(smooth, [-(target * np.log(probabilities)).sum()], rtol=1e-6)
+    np.testing.assert_allclose(loss(3.0, 0.2), 3 * smooth, rtol=1e-6)
 
 
 def test_labels_map_to_outputs_and_unknown_ones_are_masked():

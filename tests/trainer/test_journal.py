@@ -36,12 +36,12 @@ def losses(folder):
     return [row["loss"] for row in read_rows(folder.steps)]
 
 
-def test_an_epoch_sums_up_its_steps_without_the_time_of_the_first(folder, progress):
-    with Journal(folder, progress, step=0) as journal:
+def test_an_evaluation_sums_up_its_steps_without_the_time_of_the_first(folder, progress):
+    with Journal(folder, progress, step=0, evaluated=0) as journal:
         for step in range(1, 5):
             add(journal, step)
-        journal.end_epoch(4, {})
-    (row,) = read_rows(folder.epochs)
+        journal.add_evaluation(4, {})
+    (row,) = read_rows(folder.evaluations)
     assert row["train_loss"] == pytest.approx(np.mean([1, 1 / 2, 1 / 3, 1 / 4]))
     assert row["train_accuracy"] == 0.25 and row["map3"] is None
     # Each step takes half a second from the time its batch was asked for.
@@ -49,22 +49,21 @@ def test_an_epoch_sums_up_its_steps_without_the_time_of_the_first(folder, progre
     assert "32 samples/s, 50.0% of the time waiting" in progress.lines[0]
 
 
-def test_a_resumed_epoch_sums_up_all_its_steps(folder, progress):
-    with Journal(folder, progress, step=0) as journal:
+def test_a_resumed_run_sums_up_all_steps_since_the_last_evaluation(folder, progress):
+    with Journal(folder, progress, step=0, evaluated=0) as journal:
         for step in range(1, 4):
             add(journal, step)
-    with Journal(folder, progress, step=2) as journal:
-        assert journal.epochs_ended == 0 and len(losses(folder)) == 2
+    with Journal(folder, progress, step=2, evaluated=0) as journal:
+        assert len(losses(folder)) == 2
         for step in range(3, 5):
             add(journal, step)
-        journal.end_epoch(4, {})
-        assert journal.epochs_ended == 1
-    (row,) = read_rows(folder.epochs)
+        journal.add_evaluation(4, {})
+    (row,) = read_rows(folder.evaluations)
     assert row["train_loss"] == pytest.approx(np.mean([1, 1 / 2, 1 / 3, 1 / 4]))
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(folder, progress):
-    with Journal(folder, progress, step=0) as journal:
+    with Journal(folder, progress, step=0, evaluated=0) as journal:
         add(journal, 1)
         with pytest.raises(Failure, match="loss of step 2 is nan: try a lower --learning-rate"):
             add(journal, 2, loss=float("nan"))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.curve import draw_curve
-from trainer.logs import EPOCH_COLUMNS, STEP_COLUMNS, Table, read_rows
+from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
 
 COLUMNS = ("step", "loss", "note")
 
@@ -57,7 +57,7 @@ def test_cutting_and_going_on_equals_never_having_stopped(written, cut, torn):
 
 def test_the_curve_is_drawn_with_and_without_validation(tmp_path):
     steps = [dict.fromkeys(STEP_COLUMNS, 0.5) | {"step": step} for step in range(1, 200)]
-    epoch = dict.fromkeys(EPOCH_COLUMNS, 0.5) | {"step": 100}
+    epoch = dict.fromkeys(EVALUATION_COLUMNS, 0.5) | {"step": 100}
     unvalidated = epoch | dict.fromkeys(("loss", "top1", "top3", "map3", "class_mean"))
     for name, epochs in (("with", [epoch]), ("without", [unvalidated])):
         draw_curve(tmp_path / f"{name}.png", steps, epochs)

@@ -1,18 +1,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 
 from trainer.models import MODELS, build, count_parameters, outline
 from trainer.models.cnn import max_pool
 from trainer.models.mobilenet_v1 import SeparableBlock
+from trainer.optimization import Optimization
 from trainer.parallel import Parallel
 from trainer.randomness import Position
 from trainer.settings import MODELS as NAMES
 from trainer.settings import ModelSettings
-from trainer.steps import Pixels, TrainState, make_train_step
+from trainer.steps import Pixels, make_train_step
+from trainer.timetable import Timetable
+from trainer.updates import Updates, Weights
 
 
 def logits(settings, *, size, channels, classes=5, rows=2):
@@ -75,15 +77,14 @@ def test_stride_two_pads_below_and_to_the_right_only(side):
 def test_every_model_can_be_trained_on_two_devices(name):
     """Traced, not compiled: of the right shapes, with dropout and statistics over the devices."""
     model = outline(ModelSettings(name, alpha=0.25), channels=3, classes=7)
-    optimizer = optax.identity()
-    step = make_train_step(
-        model.graph, Pixels([0.0] * 3, [1.0] * 3), optimizer, lambda step: 0.1, smoothing=0.0, seed=0
-    )
-    state = TrainState(model.params, model.stats, optimizer.init(model.params))
+    settings = Optimization(optimizer="sgd")
+    updates = Updates(settings, Timetable.of(settings, steps_per_epoch=10), rate=0.1)
+    step = make_train_step(model.graph, Pixels([0.0] * 3, [1.0] * 3), settings, updates, seed=0)
+    state = jax.eval_shape(updates.begin, Weights(model.params, model.stats))
     shapes = {"image": ((2, 4, 32, 32, 3), "uint8"), "label": ((2, 4), "int32")}
-    shapes |= {name: ((2, 4), "float32") for name in ("mask", "void")}
+    shapes |= {name: ((2, 4), "float32") for name in ("mask", "weight", "void")}
     batch = {name: jax.ShapeDtypeStruct(*shape) for name, shape in shapes.items()}
-    after, figures = jax.eval_shape(Parallel(jax.devices("cpu")).train(step), state, batch, Position(0, 0, 0))
+    after, figures = jax.eval_shape(Parallel(jax.devices("cpu")).train(step), state, batch, Position(0, 0), 1.0)
     assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
     assert figures["loss"].shape == ()
 

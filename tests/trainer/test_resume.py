@@ -27,7 +27,7 @@ def undisturbed(server, tmp_path_factory):
     code, errors = finish(process)
     assert code == 0, errors
     steps = rows(out, "steps")
-    assert len(steps) > 40 and len(rows(out, "epochs")) == 2
+    assert len(steps) > 40 and len(rows(out, "evaluations")) == 2
     assert len({row["loss"] for row in steps}) == len(steps)
     return out
 
@@ -84,11 +84,11 @@ def test_stopped_by_signals_while_training_and_while_validating(server, undistur
             assert main(words(server, out, "--resume")) == code
         assert (out / "checkpoints" / newest).is_dir()
         assert len(rows(out, "steps")) == int(newest)
-        assert rows(out, "epochs") == []
+        assert rows(out, "evaluations") == []
         assert f"stopped after step {newest} of" in capsys.readouterr().out
     assert main(words(server, out, "--resume")) == 0
     assert_equal_runs(out, undisturbed)
-    before = {name: (out / name).read_bytes() for name in ("steps.csv", "epochs.jsonl")}
+    before = {name: (out / name).read_bytes() for name in ("steps.csv", "evaluations.jsonl")}
     assert main(words(server, out, "--resume")) == 0  # nothing is left to do
     assert before == {name: (out / name).read_bytes() for name in before}
 

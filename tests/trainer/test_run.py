@@ -7,8 +7,9 @@ from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
 from trainer.evaluate import check_known
 from trainer.folder import RunFolder, best_step
+from trainer.optimization import Cadence, Optimization
 from trainer.run import Run, output_classes, outputs_of_labels
-from trainer.settings import Cadence, ModelSettings, Optimization
+from trainer.settings import ModelSettings
 
 PIPELINE = Pipeline(
     dataset="doodles",
@@ -30,7 +31,8 @@ def run(**changes):
     "pipeline", [PIPELINE, PIPELINE.replace(augment=None, filter=None), PIPELINE.replace(augment=Augment(shift=0.1))]
 )
 def test_a_record_survives_json(pipeline):
-    made = run(pipeline=pipeline)
+    weighed = Optimization(milestones=(0.3, 0.6), class_weights=(("cat", 2.0),), sample_weights="d1", early_stopping=8)
+    made = run(pipeline=pipeline, optimization=weighed)
     assert Run.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
@@ -90,12 +92,13 @@ def test_classes_that_the_model_does_not_know_are_refused():
         check_known(run(), ("cat", *(f"c{number}" for number in range(7))), "d")
 
 
-def test_the_best_checkpoint_has_the_highest_map3_then_the_lowest_loss():
+def test_the_best_checkpoint_has_the_best_figure_then_the_lowest_loss():
     def row(step, map3, loss):
         return {"step": step, "map3": map3, "loss": loss}
 
-    assert best_step([row(10, 0.5, 1.0), row(20, 0.7, 0.9), row(30, 0.7, 0.8), row(40, 0.6, 0.1)]) == 30
-    assert best_step([row(10, None, None)]) is None
+    assert best_step([row(10, 0.5, 1.0), row(20, 0.7, 0.9), row(30, 0.7, 0.8), row(40, 0.6, 0.1)], "map3") == 30
+    assert best_step([row(10, 0.5, 1.0), row(20, 0.7, 0.9), row(30, 0.9, 0.91)], "loss") == 20
+    assert best_step([row(10, None, None)], "map3") is None
 
 
 def test_a_folder_is_not_overwritten(tmp_path):
@@ -122,7 +125,14 @@ def test_a_folder_is_not_overwritten(tmp_path):
         (Optimization, {"epochs": 0}),
         (Optimization, {"learning_rate": float("nan")}),
         (Optimization, {"schedule": "steps"}),
-        (Optimization, {"optimizer": "sgd"}),
+        (Optimization, {"optimizer": "lion"}),
+        (Optimization, {"accumulate": 0}),
+        (Optimization, {"ema_decay": 1.0}),
+        (Optimization, {"milestones": (0.5, 1.0)}),
+        (Optimization, {"milestones": (0.7, 0.5)}),
+        (Optimization, {"class_weights": (("cat", -1.0),)}),
+        (Optimization, {"class_weights": (("cat", 1.0), ("cat", 2.0))}),
+        (Optimization, {"monitor": "top5"}),
         (Optimization, {"weight_decay": -1}),
         (Optimization, {"label_smoothing": 1.0}),
         (Cadence, {"every_steps": 0}),
@@ -130,5 +140,5 @@ def test_a_folder_is_not_overwritten(tmp_path):
     ],
 )
 def test_settings_that_make_no_sense_are_refused_with_rule_and_value(settings, values):
-    with pytest.raises(ValueError, match=r"must be .*, got "):
+    with pytest.raises(ValueError, match=r"must .*, got "):
         settings(**values)

@@ -49,7 +49,7 @@ def host_state(out):
     """All arrays of the newest checkpoint, by their paths."""
     checkpoints = Checkpoints(RunFolder(out).checkpoints)
     restored = checkpoints._manager.restore(checkpoints.newest())
-    leaves = jax.tree_util.tree_leaves_with_path({"model": restored["model"], "optimizer": restored["optimizer"]})
+    leaves = jax.tree_util.tree_leaves_with_path({"model": restored["model"], "training": restored["training"]})
     return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 

@@ -1,20 +1,26 @@
+from dataclasses import replace
+
 import jax
 import numpy as np
-import optax
 import pytest
 from flax import nnx
 
 from trainer.models import ModelState
 from trainer.models.cnn import ConvNormRelu
 from trainer.models.layers import RowDropout
-from trainer.optimizers import make_optimizer, make_schedule
+from trainer.optimization import Optimization
 from trainer.parallel import Parallel, joined
 from trainer.randomness import Position
-from trainer.settings import NORMALIZATIONS, Optimization
-from trainer.steps import Pixels, TrainState, make_inference_step, make_train_step
+from trainer.settings import NORMALIZATIONS
+from trainer.steps import Pixels, make_inference_step, make_train_step
+from trainer.timetable import Timetable
+from trainer.updates import Updates, Weights
 
 ROWS, SIZE, CLASSES = 16, 16, 4
 PIXELS = Pixels([0.5], [0.25])
+RATE = 0.05
+# Plain gradient descent, whose steps show the scale of the gradients (Adam's do not).
+PLAIN = Optimization(optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant")
 
 
 class Small(nnx.Module):
@@ -30,12 +36,12 @@ class Small(nnx.Module):
         return self.head(self.dropout(self.conv(images, training).mean((1, 2)), training))
 
 
-def small():
-    graph, params, stats = nnx.split(Small(), nnx.Param, nnx.BatchStat)
+def functional(module):
+    graph, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
     return ModelState(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
 
 
-MODEL = small()
+MODEL = functional(Small())
 
 
 def batch(padding=3, filler=0):
@@ -46,26 +52,24 @@ def batch(padding=3, filler=0):
     mask = np.ones(ROWS, np.float32)
     if padding:
         images[-padding:], labels[-padding:], mask[-padding:] = filler, filler % CLASSES, 0
-    return {"image": images, "label": labels, "mask": mask, "void": np.zeros(ROWS, np.float32)}
+    return {"image": images, "label": labels, "mask": mask, "weight": mask, "void": np.zeros(ROWS, np.float32)}
 
 
 class Runner:
-    """Training with plain gradient descent, whose steps show the scale of the gradients (Adam's do not)."""
+    """Trains on batches; an epoch has 5 of them."""
 
-    def __init__(self, devices, optimizer=None):
+    def __init__(self, devices, settings=PLAIN, model=MODEL):
         self.parallel = Parallel(jax.devices("cpu")[:devices])
-        self.optimizer = optimizer or optax.identity()
-        self.step = self.parallel.train(
-            make_train_step(MODEL.graph, PIXELS, self.optimizer, lambda step: 0.05, smoothing=0.1, seed=2**63 + 11)
-        )
-        self.start = TrainState(MODEL.params, MODEL.stats, self.optimizer.init(MODEL.params))
+        updates = Updates(settings, Timetable(5, 100, settings.accumulate, 5), RATE)
+        self.step = self.parallel.train(make_train_step(model.graph, PIXELS, settings, updates, seed=2**63 + 11))
+        self.start = updates.begin(Weights(model.params, model.stats))
 
     def __call__(self, *batches):
         """The state and the losses after a step for each batch."""
         state = self.parallel.replicate(jax.tree.map(np.array, self.start))
         losses = []
         for number, arrays in enumerate(batches):
-            state, figures = self.step(state, self.parallel.split(arrays), Position(0, number, number))
+            state, figures = self.step(state, self.parallel.split(arrays), Position(*divmod(number, 5)), 1.0)
             losses.append(float(figures["loss"]))
         return jax.tree.map(np.array, state), losses
 
@@ -90,7 +94,7 @@ def test_one_and_two_devices_agree(two_devices):
     np.testing.assert_allclose(one_losses[0], two_losses[0], atol=1e-6)
     np.testing.assert_allclose(one_losses, two_losses, atol=1e-4)
     assert_close(one_state, two_state, atol=2e-4)
-    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one_state.params, Runner(1).start.params)
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), one_state.weights.params, Runner(1).start.weights.params)
     assert min(jax.tree.leaves(moved)) > 1e-3, "a step that moves nothing would agree as well"
 
 
@@ -107,8 +111,8 @@ def test_padding_counts_for_nothing_in_the_loss(two_devices):
 
 
 def test_a_batch_without_samples_changes_nothing():
-    runner = Runner(2, make_optimizer(Optimization(weight_decay=0.1)))
-    empty = batch() | {"mask": np.zeros(ROWS, np.float32)}
+    runner = Runner(2, Optimization(weight_decay=0.1))
+    empty = batch() | dict.fromkeys(("mask", "weight"), np.zeros(ROWS, np.float32))
     once, _ = runner(batch())
     twice, losses = runner(batch(), empty)
     assert_same(once, twice)
@@ -121,25 +125,90 @@ def test_a_batch_that_is_void_on_one_device_changes_nothing(two_devices):
     assert_same(two_devices(batch())[0], two_devices(batch(), void, void)[0])
 
 
+class Mean(nnx.Module):
+    """A model whose rows know nothing of each other."""
+
+    def __init__(self):
+        self.head = nnx.Linear(SIZE, CLASSES, rngs=nnx.Rngs(4))
+
+    def __call__(self, images, training):
+        return self.head(images.mean((2, 3)))
+
+
+LINEAR = functional(Mean())
+
+
+def halves(array):
+    return {name: rows[: ROWS // 2] for name, rows in array.items()}, {
+        name: rows[ROWS // 2 :] for name, rows in array.items()
+    }
+
+
+def test_gathered_batches_make_the_update_of_one_batch_of_all_their_rows():
+    whole = batch(padding=3)
+    first, second = halves(whole)
+    gathering = Runner(2, replace(PLAIN, accumulate=2), LINEAR)
+    once, _ = gathering(first)
+    assert_same(once.weights, jax.tree.map(np.array, gathering.start.weights))
+    assert float(once.gathered.weight) == ROWS / 2
+    twice, _ = gathering(first, second)
+    at_once, _ = Runner(2, PLAIN, LINEAR)(whole)
+    # Not the mean of both means: the second has fewer rows.
+    assert_close(twice.weights.params, at_once.weights.params, atol=1e-6)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(twice.gathered))
+
+
+def test_an_epochs_last_update_takes_what_is_left():
+    gathering = Runner(2, replace(PLAIN, accumulate=2), LINEAR)
+    four, five = (gathering(*[batch()] * count)[0] for count in (4, 5))
+    assert np.abs(four.weights.params["head"]["kernel"] - five.weights.params["head"]["kernel"]).max() > 1e-4
+    assert not five.gathered.weight
+
+
+def test_a_row_that_weighs_twice_counts_as_two():
+    rows = batch(padding=0)
+    weight = np.repeat(np.float32([2, 1]), ROWS // 2)
+    heavy, (loss,) = Runner(1, PLAIN, LINEAR)(rows | {"weight": weight})
+    doubled = {name: np.concatenate([array, array[: ROWS // 2]]) for name, array in rows.items()}
+    expected, (expected_loss,) = Runner(1, PLAIN, LINEAR)(doubled)
+    assert loss == pytest.approx(expected_loss, rel=1e-6)
+    assert_close(heavy.weights, expected.weights, atol=1e-6)
+
+
+def test_the_average_forgets_at_its_rate_and_slowly_at_first(two_devices):
+    averaging = Runner(2, replace(PLAIN, ema_decay=0.15))
+    batches = [batch(), batch(1), batch(2)]
+    average = jax.tree.map(np.array, averaging.start.weights)
+    for number in range(3):
+        state, _ = averaging(*batches[: number + 1])
+        decay = min(0.15, (1 + number) / (10 + number))
+        average = jax.tree.map(lambda old, new, d=decay: d * old + (1 - d) * new, average, state.weights)
+        assert_close(state.average, average, rtol=1e-5, atol=1e-7)
+        assert state.evaluated is state.average
+    assert_same(state.weights, two_devices(*batches)[0].weights)
+
+
+def test_devices_do_not_matter_with_everything_at_once():
+    everything = Optimization(
+        mixup=0.4, ema_decay=0.9, accumulate=2, clip_norm=1.0, warmup=2, schedule="cosine", optimizer="sgd"
+    )
+    batches = [batch(), batch(5), batch(0)]
+    one_state, one_losses = Runner(1, everything, LINEAR)(*batches)
+    two_state, two_losses = Runner(2, everything, LINEAR)(*batches)
+    np.testing.assert_allclose(one_losses, two_losses, atol=1e-6)
+    assert_close(one_state, two_state, atol=1e-6)
+
+
+def test_bfloat16_computes_alike_and_keeps_float32(two_devices):
+    state, losses = Runner(2, replace(PLAIN, compute="bfloat16"))(batch(), batch(1))
+    _, expected = two_devices(batch(), batch(1))
+    assert {leaf.dtype for leaf in jax.tree.leaves(state)} == {np.dtype(np.float32)}
+    assert losses != expected
+    np.testing.assert_allclose(losses, expected, rtol=0.02)
+
+
 def test_the_same_steps_give_the_same_bits(two_devices):
     assert_same(two_devices(batch(), batch(1)), two_devices(batch(), batch(1)))
-
-
-def test_weight_decay_pulls_kernels_only():
-    optimizer = make_optimizer(Optimization(weight_decay=0.5))
-    params = {"kernel": np.ones((2, 2), np.float32), "bias": np.ones(2, np.float32)}
-    zero = jax.tree.map(np.zeros_like, params)
-    updates, _ = optimizer.update(zero, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["kernel"], 0.5)
-    np.testing.assert_allclose(updates["bias"], 0)
-
-
-@pytest.mark.parametrize("schedule", ["one-cycle", "cosine", "constant"])
-def test_schedules_peak_at_the_learning_rate(schedule):
-    rates = [float(make_schedule(Optimization(schedule=schedule, learning_rate=0.5), 40)(step)) for step in range(40)]
-    assert max(rates) == pytest.approx(0.5, rel=0.02)
-    assert (rates[-1] < 0.01) == (schedule != "constant")
-    assert (rates[0] < 0.1) == (schedule == "one-cycle")
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
@@ -162,8 +231,8 @@ def test_ranges_of_pixels(name, ends):
 
 def test_inference_looks_at_each_row_alone():
     parallel = Parallel(jax.devices("cpu"))
-    infer = parallel.infer(make_inference_step(MODEL.graph, PIXELS))
-    state = parallel.replicate(TrainState(MODEL.params, MODEL.stats, None))
+    infer = parallel.infer(make_inference_step(MODEL.graph, PIXELS, "float32"))
+    state = parallel.replicate(Weights(MODEL.params, MODEL.stats))
     whole = {name: joined(rows) for name, rows in infer(state, parallel.split(batch(0))).items()}
     masked = batch(8, filler=99)
     half = {name: joined(rows) for name, rows in infer(state, parallel.split(masked)).items()}

@@ -132,7 +132,7 @@ def test_evaluate_agrees_with_the_validation_of_the_run(server, trained, monkeyp
     assert main(["evaluate", str(trained), *source(server), "--compression", "none", "--json"]) == 0
     figures, stats = json.loads(capsys.readouterr().out), streams[0].stats()
     assert stats.wire_bytes > stats.rows * 16 * 16  # with sparse words it would be fewer
-    (epoch,) = [json.loads(line) for line in (trained / "epochs.jsonl").read_text().splitlines()]
+    (epoch,) = [json.loads(line) for line in (trained / "evaluations.jsonl").read_text().splitlines()]
     for name in ("loss", "top1", "top3", "map3", "class_mean"):
         assert figures[name] == epoch[name]
     assert [row["name"] for row in figures["classes"]] == ["cat", "power outlet"]
@@ -199,6 +199,11 @@ def test_predict_that_was_stopped_goes_on(server, trained, tmp_path, monkeypatch
         (["--devices", "0,7"], "asks for device 7, there are 0 to 1"),
         (["--dropout", "1"], "dropout must be a number from 0 below 1, got 1.0"),
         (["--epochs", "0"], "epochs must be a number from 1"),
+        (["--mixup", "0.2", "--batch-size", "30"], "divisible by twice the 2 devices, as --mixup pairs rows, got 30"),
+        (["--class-weights", "cat=x"], "--class-weights must be balanced, or pairs such as cat=2, got 'cat=x'"),
+        (["--class-weights", "dog=2"], "names classes that are not trained on: 'dog'. There are "),
+        (["--sample-weights", "/none.csv"], "--sample-weights /none.csv cannot be read"),
+        (["--early-stopping", "--validation", "0"], "--monitor map3 is measured in validation"),
         (["--scale", "2", "1"], "augment.scale low must be at most high"),
         (["--classes", "dog"], "dog"),
         (["--classes", "cat"], "at least 2 classes to tell apart, got only 'cat'"),
@@ -216,7 +221,7 @@ def test_without_validation_the_last_checkpoint_is_the_best(server, tmp_path, ca
     out = tmp_path / "run"
     given = ["--size", "16", "--batch-size", "64", "--epochs", "1", "--validation", "0", "--recognized", "no"]
     assert main(["fit", *source(server), "--out", str(out), *given]) == 0
-    (row,) = [json.loads(line) for line in (out / "epochs.jsonl").read_text().splitlines()]
+    (row,) = [json.loads(line) for line in (out / "evaluations.jsonl").read_text().splitlines()]
     assert row["map3"] is None and row["train_loss"] > 0
     capsys.readouterr()
     assert main(["evaluate", str(out), *source(server), "--split", "all", "--json"]) == 0

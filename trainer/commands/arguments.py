@@ -12,7 +12,7 @@ from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
 from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
 from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
 from trainer.service import Service
-from trainer.settings import MODELS, NORMALIZATIONS, OPTIMIZERS, SCHEDULES, Cadence, ModelSettings, Optimization
+from trainer.settings import MODELS, NORMALIZATIONS, ModelSettings
 
 T = TypeVar("T")
 Options: TypeAlias = argparse._ActionsContainer  # a parser or one of its groups
@@ -93,56 +93,6 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
             name=options.model, alpha=options.alpha, dropout=options.dropout, normalize=options.normalize
         )
     )
-
-
-def add_optimization(parser: Options) -> None:
-    """How it is trained."""
-    group = parser.add_argument_group("training")
-    group.add_argument("--epochs", type=int, default=Optimization.epochs, help="where to end, also with --resume")
-    group.add_argument(
-        "--optimizer", default=Optimization.optimizer, choices=OPTIMIZERS, help="what follows the gradient"
-    )
-    group.add_argument("--learning-rate", type=float, default=Optimization.learning_rate, help="the schedule's peak")
-    group.add_argument("--schedule", default=Optimization.schedule, choices=SCHEDULES, help="of the learning rate")
-    group.add_argument("--weight-decay", type=float, default=Optimization.weight_decay, help="of kernels, by adamw")
-    group.add_argument(
-        "--label-smoothing",
-        type=float,
-        default=Optimization.label_smoothing,
-        help="share of the target that is spread over all classes",
-    )
-
-
-def optimization(options: argparse.Namespace) -> Optimization:
-    """What `add_optimization` declared."""
-    return checked(
-        lambda: Optimization(
-            epochs=options.epochs,
-            optimizer=options.optimizer,
-            learning_rate=options.learning_rate,
-            schedule=options.schedule,
-            weight_decay=options.weight_decay,
-            label_smoothing=options.label_smoothing,
-        )
-    )
-
-
-def add_cadence(parser: Options) -> None:
-    """How often checkpoints are written."""
-    group = parser.add_argument_group("checkpoints", "One is written at the end of each epoch, and besides:")
-    group.add_argument("--checkpoint-every-steps", type=int, metavar="N", help="after every N steps")
-    group.add_argument(
-        "--checkpoint-every-minutes",
-        type=float,
-        default=Cadence.every_minutes,
-        metavar="MINUTES",
-        help="when the last one is so old",
-    )
-
-
-def cadence(options: argparse.Namespace) -> Cadence:
-    """What `add_cadence` declared."""
-    return checked(lambda: Cadence(options.checkpoint_every_steps, options.checkpoint_every_minutes))
 
 
 def add_cluster(parser: Options) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from inkstream.diagnosis import Diagnosis, megabytes
 from trainer.commands import arguments
+from trainer.commands import optimization as training
 
 if TYPE_CHECKING:
     from trainer.doctor.diagnosis import Figures, StreamFigures
@@ -45,7 +46,7 @@ def add(subcommands: Subcommands) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     arguments.add_model(parser)
-    arguments.add_optimization(parser)
+    training.add_optimization(parser)
     arguments.add_pipeline(parser)
     parser.set_defaults(run=run)
 
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     if not 0.1 <= options.seconds <= _MOST_SECONDS:
         raise UsageError(f"--seconds must be from 0.1 to {_MOST_SECONDS:g}, got {options.seconds:g}")
     pipeline = arguments.pipeline(options)
-    model, optimization = arguments.model_settings(options), arguments.optimization(options)
+    model, (optimization, _) = arguments.model_settings(options), training.optimization(options)
     service = arguments.service(options)
     service.check(options.dataset)
     with leaving_at_once():

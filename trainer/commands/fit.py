@@ -6,6 +6,7 @@ from pathlib import Path
 from inkstream.command_line import Subcommands, leaving_at_once
 from inkstream.listening import parse_listen_address
 from trainer.commands import arguments
+from trainer.commands import optimization as training
 
 EXAMPLES = """\
 examples:
@@ -42,8 +43,8 @@ def add(subcommands: Subcommands) -> None:
         help="where to show figures for Prometheus, at /metrics; off unless given, port 0 picks a free one",
     )
     arguments.add_model(parser)
-    arguments.add_optimization(parser)
-    arguments.add_cadence(parser)
+    training.add_optimization(parser)
+    training.add_cadence(parser)
     arguments.add_pipeline(parser)
     arguments.add_cluster(parser)
     parser.set_defaults(run=run)
@@ -52,8 +53,8 @@ def add(subcommands: Subcommands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains."""
     pipeline = arguments.pipeline(options)
-    model, optimization = arguments.model_settings(options), arguments.optimization(options)
-    cadence = arguments.cadence(options)
+    model, (optimization, sample_weights) = arguments.model_settings(options), training.optimization(options)
+    cadence = training.cadence(options)
     metrics = parse_listen_address("--metrics", options.metrics) if options.metrics else None
     cluster = arguments.cluster(options)
     with leaving_at_once():
@@ -65,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
             pipeline=pipeline,
             model=model,
             optimization=optimization,
+            sample_weights=sample_weights,
             cadence=cadence,
             out=options.out,
             devices=options.devices,

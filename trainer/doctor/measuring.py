@@ -14,10 +14,11 @@ from trainer.doctor.diagnosis import Figures, StreamFigures
 from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
+from trainer.optimization import Optimization
 from trainer.parallel import Parallel
 from trainer.run import Run, outputs_of_labels
 from trainer.service import Service
-from trainer.settings import ModelSettings, Optimization
+from trainer.settings import ModelSettings
 
 # Shares of the time.
 _STREAM, _UNCOMPRESSED, _RESIDENT, _FED_SETTLING, _FED = 0.25, 0.15, 0.2, 0.15, 0.25
@@ -60,7 +61,7 @@ def measure(request: DoctorRequest, say: Callable[[str], None]) -> Figures:
     """
     with StopSignals(), request.service.connect() as client:
         parallel = Parallel(choose_devices(request.devices))
-        parallel.check_batch_size(request.pipeline.batch_size)
+        parallel.check_batch_size(request.pipeline.batch_size, in_pairs=request.optimization.mixup > 0)
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
         outputs = outputs_of_labels(resolved.classes, run.classes)
@@ -74,7 +75,7 @@ def measure(request: DoctorRequest, say: Callable[[str], None]) -> Figures:
         uncompressed = _stream_alone(client, pipeline, "none", _UNCOMPRESSED * request.seconds)
 
         say("compiling the training step ...")
-        training = Training(run, parallel, resolved.steps_per_epoch * request.optimization.epochs)
+        training = Training(run, parallel, resolved.steps_per_epoch)
         with DeviceInput(client.stream(pipeline, compression=compression), parallel, outputs) as batches:
             resident = next(batches)._replace(wait_s=0.0)
         training.measure(itertools.repeat(resident), 0.0)

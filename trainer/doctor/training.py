@@ -9,12 +9,13 @@ from inkstream.pipeline import Pipeline
 from trainer.doctor.diagnosis import StepFigures
 from trainer.input import DeviceBatch
 from trainer.models import build
-from trainer.optimizers import make_optimizer, make_schedule
 from trainer.parallel import Parallel
 from trainer.randomness import Position
 from trainer.run import Run
-from trainer.steps import TrainState, make_train_step
+from trainer.steps import make_train_step
+from trainer.timetable import Timetable
 from trainer.under_way import StepsUnderWay
+from trainer.updates import Updates, Weights
 
 # Steps at the beginning that are never timed: what was computed or fetched ahead would flatter or spoil them.
 _UNTIMED = 2
@@ -37,18 +38,16 @@ class Training:
     Args:
         run: What `trainer fit` would train.
         parallel: On which devices.
-        total_steps: Of the learning rate's schedule.
+        steps_per_epoch: Of its pipeline.
     """
 
-    def __init__(self, run: Run, parallel: Parallel, total_steps: int):
+    def __init__(self, run: Run, parallel: Parallel, steps_per_epoch: int):
         seed = run.pipeline.seed
         model = build(run.model, channels=run.pipeline.render.channels, classes=len(run.classes), seed=seed)
-        optimizer = make_optimizer(run.optimization)
-        schedule = make_schedule(run.optimization, total_steps)
-        smoothing = run.optimization.label_smoothing
-        self._state = parallel.replicate(TrainState(model.params, model.stats, optimizer.init(model.params)))
+        updates = Updates(run.optimization, Timetable.of(run.optimization, steps_per_epoch), run.learning_rate)
+        self._state = parallel.replicate(updates.begin(Weights(model.params, model.stats)))
         self._train_step = parallel.train(
-            make_train_step(model.graph, run.pixels, optimizer, schedule, smoothing=smoothing, seed=seed)
+            make_train_step(model.graph, run.pixels, run.optimization, updates, seed=seed)
         )
         self._steps_ahead = parallel.steps_ahead
         self._step = 0
@@ -64,8 +63,8 @@ class Training:
         clock = _Clock(settling_s)
         under_way = StepsUnderWay(self._step, inkstream.Cursor(0, 0), self._steps_ahead, clock.record)
         for batch in batches:
-            position = Position(batch.host.epoch, batch.host.step, global_step=self._step)
-            self._state, figures = self._train_step(self._state, batch.arrays, position)
+            position = Position(batch.host.epoch, batch.host.step)
+            self._state, figures = self._train_step(self._state, batch.arrays, position, 1.0)
             self._step += 1
             under_way.add(self._step, batch, figures)
             if clock.steps and clock.passed_s >= seconds:

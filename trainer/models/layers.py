@@ -49,11 +49,11 @@ class MaskedBatchNorm(nnx.Module):
             self.mean[...] = self.momentum * self.mean[...] + (1 - self.momentum) * mean
             self.var[...] = self.momentum * self.var[...] + (1 - self.momentum) * var
         factor = self.scale[...] * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor + (self.bias[...] - mean * factor)
+        return (x * factor + (self.bias[...] - mean * factor)).astype(x.dtype)
 
 
 def masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and biased variance of each channel over the rows of mask 1 on all devices.
+    """Mean and biased variance of each channel over the rows of mask 1 on all devices, in float32.
 
     Args:
         x: `[rows, height, width, channels]`.
@@ -62,6 +62,7 @@ def masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]
     Returns:
         Two arrays `[channels]`; zeros where no row is valid.
     """
+    x = x.astype(jnp.float32)
     pixels = x.shape[1] * x.shape[2]
     sums = (mask.sum() * pixels, mask @ x.sum((1, 2)), mask @ jnp.square(x).sum((1, 2)))
     count, total, squares = sum_over_devices(sums)

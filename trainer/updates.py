@@ -1,0 +1,135 @@
+"""From gradients of batches to the next parameters: accumulation, the optimizer at its learning rate, an average."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from trainer.optimization import Optimization
+from trainer.optimizers import descend, make_optimizer, make_schedule
+from trainer.randomness import Position
+from trainer.timetable import Timetable
+
+
+class Weights(NamedTuple):
+    """What a model has learnt: nested dicts of float32 arrays.
+
+    Args:
+        params: Parameters.
+        stats: Running statistics of batch normalization.
+    """
+
+    params: Any
+    stats: Any
+
+
+class Gathered(NamedTuple):
+    """Sums over rows.
+
+    Args:
+        gradients: Of the loss, like the parameters.
+        weight: Of the rows, a float32 scalar.
+    """
+
+    gradients: Any
+    weight: jax.Array
+
+
+class TrainState(NamedTuple):
+    """All that training changes.
+
+    Args:
+        weights: Those that are trained.
+        slots: The optimizer's.
+        gathered: Of the steps since the last update; None where each step is one.
+        average: The moving average of `weights`; None without one.
+    """
+
+    weights: Weights
+    slots: Any
+    gathered: Gathered | None
+    average: Weights | None
+
+    @property
+    def evaluated(self) -> Weights:
+        """What is evaluated and used: the average, where there is one."""
+        return self.weights if self.average is None else self.average
+
+
+class Updates:
+    """How the state of a training changes with each batch: pure functions of what they are given."""
+
+    def __init__(self, settings: Optimization, timetable: Timetable, rate: float):
+        """For a run with these settings.
+
+        Args:
+            settings: Of the run.
+            timetable: Of the run.
+            rate: Its highest learning rate.
+        """
+        self._settings = settings
+        self._timetable = timetable
+        self._optimizer = make_optimizer(settings)
+        self._schedule = make_schedule(settings, rate, timetable.updates)
+
+    def begin(self, weights: Weights) -> TrainState:
+        """The state before the first step."""
+        nothing = Gathered(jax.tree.map(jnp.zeros_like, weights.params), jnp.zeros(()))
+        return TrainState(
+            weights,
+            self._optimizer.init(weights.params),
+            nothing if self._settings.accumulate > 1 else None,
+            jax.tree.map(jnp.copy, weights) if self._settings.ema_decay is not None else None,
+        )
+
+    def learning_rate(self, position: Position, rate_scale: Any) -> Any:
+        """Of the update that a step belongs to; `rate_scale` is what plateaus have made of it so far."""
+        return rate_scale * self._schedule(self._timetable.update(position.epoch, position.step))
+
+    def after(self, state: TrainState, batch: Gathered, stats: Any, position: Position, rate: Any) -> TrainState:
+        """The state after a batch.
+
+        Args:
+            state: Before it.
+            batch: Its sums over the rows of all devices.
+            stats: Running statistics after it.
+            position: Its.
+            rate: Learning rate at which an update that ends here is made.
+        """
+        state = state._replace(weights=state.weights._replace(stats=stats))
+        if state.gathered is None:
+            return self._updated(state, batch, position, rate)
+        gathered = jax.tree.map(jnp.add, state.gathered, batch)
+        return jax.lax.cond(
+            self._timetable.ends_update(position.step),
+            lambda: self._updated(state, gathered, position, rate)._replace(
+                gathered=jax.tree.map(jnp.zeros_like, gathered)
+            ),
+            lambda: state._replace(gathered=gathered),
+        )
+
+    def _updated(self, state: TrainState, gathered: Gathered, position: Position, rate: Any) -> TrainState:
+        """The state after an update by the mean over all rows of an effective batch; without rows it stays."""
+        weight = jnp.where(gathered.weight > 0, gathered.weight, 1)
+        mean = jax.tree.map(lambda total: total / weight, gathered.gradients)
+        directions, slots = self._optimizer.update(mean, state.slots, state.weights.params)
+        weights = state.weights._replace(params=descend(state.weights.params, directions, rate))
+        average = state.average
+        if average is not None:
+            average = self._averaged(average, weights, position)
+        return select(gathered.weight > 0, state._replace(weights=weights, slots=slots, average=average), state)
+
+    def _averaged(self, average: Weights, weights: Weights, position: Position) -> Weights:
+        """Exponential moving average; at first a shorter one, (1 + n) / (10 + n), which forgets where it began.
+
+        That is the rule of TensorFlow's `ExponentialMovingAverage` with the number n of updates.
+        """
+        assert self._settings.ema_decay is not None
+        number = self._timetable.update(position.epoch, position.step)
+        decay = jnp.minimum(self._settings.ema_decay, (1 + number) / (10 + number))
+        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, weights)
+
+
+def select(condition: jax.Array, chosen: Any, other: Any) -> Any:
+    """`chosen` where the scalar `condition` holds, array by array."""
+    return jax.tree.map(lambda one, two: jnp.where(condition, one, two), chosen, other)
