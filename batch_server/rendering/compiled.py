@@ -7,5 +7,6 @@ no multiplication is fused with an addition. Only + - * / sqrt and integers reac
 from numba import njit
 
 # `error_model="numpy"` leaves out the checks for a divisor of zero: no divisor here can be.
-piece = njit(nogil=True, error_model="numpy")
+# Pieces become part of what calls them: as calls, each would count references to its arrays, with a locked instruction.
+piece = njit(nogil=True, error_model="numpy", forceinline=True)
 kernel = njit(nogil=True, error_model="numpy", cache=True)

@@ -11,7 +11,7 @@ from batch_server.rendering.bench import Bench
 from batch_server.rendering.compiled import piece
 from batch_server.rendering.hues import rainbow_colour
 from batch_server.rendering.placing import X0, X1, Y0, Y1, Placed
-from batch_server.rendering.planes import Box, Pixels, blend, copy, fill, lay_over, limit, tone
+from batch_server.rendering.planes import Box, Pixels, blend, copy, fill, lay_over_blocks, lay_over_box, limit, tone
 from batch_server.rendering.segments import cover_segments
 
 # `order`: a stroke's share of the way from paper to ink falls by 13/255 with each stroke, down to that of the eleventh,
@@ -99,12 +99,12 @@ def draw_colours(
         else:
             colour = rainbow_colour(stroke, strokes, pen.ink)
         start, end = placed.ends[stroke], placed.ends[stroke + 1]
-        cover_segments(coverage, side_px, placed.segments, start, end, pen.width_px, bench)
-        box = _stroke_box(placed, stroke, pen.width_px, side_px)
-        if pen.width_px < 1.0:
-            for y in range(box[0], box[1]):
-                limit(coverage[y * side_px + box[2] : y * side_px + box[3]], pen.most)
-        lay_over(planes, colour, coverage, side_px, box)
+        drawn = cover_segments(coverage, side_px, placed.segments, start, end, pen.width_px, bench)
+        if drawn.are_all:
+            lay_over_blocks(planes, colour, pen.most, coverage, bench, drawn)
+        else:
+            box = _stroke_box(placed, stroke, pen.width_px, side_px)
+            lay_over_box(planes, colour, pen.most, coverage, side_px, box)
 
 
 @piece

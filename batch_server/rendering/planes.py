@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from batch_server.rendering.bench import LANES
-from batch_server.rendering.blending import is_covered, lay_over_lanes
+from batch_server.rendering.bench import BLOCKS, LANES, OFFSET, Bench
+from batch_server.rendering.blending import is_covered, lay_over_lanes, uncover
 from batch_server.rendering.compiled import piece
+from batch_server.rendering.segments import Drawn
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
@@ -51,12 +52,15 @@ def blend(below: int, above: int, coverage: int) -> np.uint8:
 
 
 @piece
-def lay_over(planes: Pixels, colour: tuple[int, int, int], coverage: Pixels, side_px: int, box: Box) -> None:
+def lay_over_box(
+    planes: Pixels, colour: tuple[int, int, int], most: int, coverage: Pixels, side_px: int, box: Box
+) -> None:
     """Lays a colour over planes as far as they are covered within a box, and clears the coverage there.
 
     Args:
         planes: uint8 `[channels, side * side]`.
         colour: The value for each channel; of one, the first is taken.
+        most: Largest coverage, 0..255; one that is larger counts as this.
         coverage: A plane of coverage.
         side_px: Their side.
         box: `(top, bottom, left, right)`, the ends excluded. There is no coverage outside it.
@@ -67,9 +71,36 @@ def lay_over(planes: Pixels, colour: tuple[int, int, int], coverage: Pixels, sid
             # Pixels that are met again have no coverage left.
             offset = y * side_px + min(column, side_px - LANES)
             if is_covered(coverage, offset):
-                for channel in range(len(planes)):
-                    lay_over_lanes(planes[channel], colour[channel], coverage, offset)
-                fill(coverage[offset : offset + LANES], 0)
+                _lay_over(planes, colour, most, coverage, offset)
+
+
+@piece
+def lay_over_blocks(
+    planes: Pixels, colour: tuple[int, int, int], most: int, coverage: Pixels, bench: Bench, drawn: Drawn
+) -> None:
+    """As `lay_over_box`, but only where blocks were drawn: nothing to ask, so no branch is guessed wrong.
+
+    Args:
+        planes: uint8 `[channels, side * side]`.
+        colour: The value for each channel; of one, the first is taken.
+        most: Largest coverage, 0..255; one that is larger counts as this.
+        coverage: A plane of coverage. There is none outside the blocks.
+        bench: Holds the blocks.
+        drawn: How many.
+    """
+    for block in range(drawn.wide):
+        _lay_over(planes, colour, most, coverage, int(bench.wholes[OFFSET + block]))
+    for block in range(BLOCKS, BLOCKS + drawn.narrow):
+        # Right of the four pixels there are four more in the same row: narrow ones keep away from the edge.
+        _lay_over(planes, colour, most, coverage, int(bench.wholes[OFFSET + block]))
+
+
+@piece
+def _lay_over(planes: Pixels, colour: tuple[int, int, int], most: int, coverage: Pixels, offset: int) -> None:
+    """Lays a colour over eight pixels and clears their coverage, so that they may be met again."""
+    for channel in range(len(planes)):
+        lay_over_lanes(planes[channel], colour[channel], coverage, offset, most)
+    uncover(coverage, offset)
 
 
 @piece
