@@ -7,7 +7,8 @@ code; where neither can be written to, Numba takes the user's own cache folder.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import xxhash
@@ -32,8 +33,9 @@ def use_kernel_cache() -> None:
     os.environ[_VARIABLE] = str(parent / f"{_PREFIX}{digest.hexdigest()}")
 
 
-def when_compiling(tell: Callable[[str], None]) -> None:
-    """Has it told when the first kernel is compiled because it is not in the cache: a start then takes long.
+@contextmanager
+def when_compiling(tell: Callable[[str], None]) -> Iterator[None]:
+    """Within it, has it told when a kernel is compiled because it is not in the cache: a start then takes long.
 
     Args:
         tell: Called once at most, in any thread.
@@ -51,4 +53,5 @@ def when_compiling(tell: Callable[[str], None]) -> None:
         def on_end(self, event: object) -> None:
             pass
 
-    event.register("numba:compile", Compilation())
+    with event.install_listener("numba:compile", Compilation()):
+        yield

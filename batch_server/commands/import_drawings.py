@@ -13,6 +13,7 @@ from batch_server.importing.display import ConsoleDisplay
 from batch_server.importing.errors import ImportFailed, ImportRefused
 from batch_server.importing.importer import import_drawings
 from batch_server.importing.writing import FIRST_REJECTS, Summary
+from batch_server.kernel_cache import when_compiling
 from inkstream.command_line import EXIT_STOPPED, Failure, Subcommands, UsageError
 
 EXAMPLES = """examples:
@@ -62,7 +63,7 @@ def run(options: argparse.Namespace) -> None:
     if not 1 <= options.workers <= 1024:
         raise UsageError(f"--workers is a number from 1 to 1024, got {options.workers}")
     try:
-        with _stopped_by_sigterm(), ConsoleDisplay() as display:
+        with _stopped_by_sigterm(), ConsoleDisplay() as display, when_compiling(display.note):
             summary = import_drawings(
                 options.sources,
                 options.dataset,

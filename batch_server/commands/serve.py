@@ -128,23 +128,23 @@ def run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if tokens and not certificate:
         _LOG.warning("tokens without TLS: who can read along on the network learns them")
-    when_compiling(_LOG.info)
     stop = _Stop()
-    server = BatchServer(
-        ServerSettings(
-            data=options.data,
-            listen=options.listen,
-            threads=options.threads,
-            memory_bytes=options.memory << 20,
-            cache_bytes=options.cache << 20,
-            max_streams=options.max_streams,
-            warm=options.warm,
-            certificate=certificate,
-            tokens=tokens,
+    with when_compiling(_LOG.info):
+        server = BatchServer(
+            ServerSettings(
+                data=options.data,
+                listen=options.listen,
+                threads=options.threads,
+                memory_bytes=options.memory << 20,
+                cache_bytes=options.cache << 20,
+                max_streams=options.max_streams,
+                warm=options.warm,
+                certificate=certificate,
+                tokens=tokens,
+            )
         )
-    )
-    metrics = metrics_port(server, listen_metrics, certificate, tokens) if listen_metrics else None
-    _load(server, with_progress=options.warm)
+        metrics = metrics_port(server, listen_metrics, certificate, tokens) if listen_metrics else None
+        _load(server, with_progress=options.warm)
     stop.drain_from_now_on()
     server.start()
     print(f"listening on {server.address}", flush=True)

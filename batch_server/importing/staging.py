@@ -29,7 +29,7 @@ class Staging:
             target: The dataset to be, `NAME.lmdb`.
 
         Raises:
-            ImportFailed: Another import to the same target is running.
+            ImportFailed: It cannot be created, or another import to the same target is running.
         """
         self.target = target
         self.folder = folder_of(target)
@@ -110,7 +110,12 @@ class Staging:
 
     def _locked(self) -> IO[bytes]:
         while True:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ImportFailed(
+                    f"cannot create the folder {self.folder}: {error.strerror}; choose another --dataset"
+                ) from error
             try:
                 file = open(self.folder / LOCK, "wb")
             except FileNotFoundError:  # the folder was removed by an import that ended just now

@@ -31,8 +31,9 @@ def test_what_came_of_it_is_printed_on_standard_output(run, tmp_path):
     assert code == 0
     assert out.startswith(f"{target}: 1 drawing in 1 class\nrejected: 7 (batch-server inspect {target} --rejects)\n")
     rejected = [f"rejected: {tmp_path}/a.csv, line {line}: a row has as many fields" for line in range(3, 8)]
-    assert all(line.startswith(start) for line, start in zip(err.splitlines()[:5], rejected, strict=True))
-    assert err.splitlines()[5:] == ["rejected: 2 more"]
+    lines = [line for line in err.splitlines() if line.startswith("rejected")]  # the first run compiles kernels
+    assert all(line.startswith(start) for line, start in zip(lines[:5], rejected, strict=True))
+    assert lines[5:] == ["rejected: 2 more"]
 
 
 def test_no_drawing_is_a_failure(run, tmp_path):
