@@ -15,6 +15,7 @@ help:
 	@echo "make chaos             what takes longer: servers killed, frozen and overloaded under running trainers"
 	@echo "make lint              static checks"
 	@echo "make bench             benchmarks, in under five minutes, into docs/benchmarks.md"
+	@echo "make parity            models beside Keras' and PyTorch's, in an environment of several GB for them"
 	@echo "make bench-peers       beside PyTorch, Grain and TensorFlow, in an environment of several GB for them"
 	@echo "make proto             regenerate the contract's code"
 	@echo "make setup             only the environment, in .venv"
@@ -36,6 +37,10 @@ test: setup
 chaos: setup
 	$(BIN)/python -m tests.chaos
 
+.PHONY: parity
+parity: setup
+	$(BIN)/python -m tests.parity
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +59,4 @@ proto: setup
 		proto/inkstream/v1/batch_service.proto
 
 clean:
-	rm -rf $(VENV) .venv-peers .demo
+	rm -rf $(VENV) .venv-peers .venv-references .demo

@@ -107,7 +107,7 @@ def fit(request: FitRequest) -> int:
 
         # The model: new, or as the newest checkpoint has it.
         seed = run.pipeline.seed
-        model = build(run.model, channels=run.pipeline.render.channels, classes=len(run.classes), seed=seed)
+        model = build(run.model, run.pictures, classes=len(run.classes), seed=seed)
         updates = Updates(settings, timetable, run.learning_rate)
         state, standing = updates.begin(Weights(model.params, model.stats)), Standing()
         checkpoints = Checkpoints(folder.checkpoints)

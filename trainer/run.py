@@ -14,7 +14,7 @@ import inkstream
 from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Filter, Pipeline
 from inkstream.pipeline_file import PipelineFile, pipeline_from
-from trainer.models import MODELS
+from trainer.models import MODELS, Pictures
 from trainer.optimization import ENDLESS_SCHEDULES, UNVALIDATED_MONITORS, Optimization
 from trainer.settings import NORMALIZATIONS, ModelSettings
 from trainer.steps import Pixels
@@ -78,6 +78,11 @@ class Run:
             resolved.renderer.self_test_digest,
             classes,
         )
+
+    @property
+    def pictures(self) -> Pictures:
+        """What the model is shown."""
+        return Pictures(self.pipeline.render.size, self.pipeline.render.channels)
 
     @property
     def pixels(self) -> Pixels:

@@ -7,7 +7,21 @@ from typing import NamedTuple
 
 from trainer.rules import choice, number
 
-MODELS = ("cnn", "mobilenet_v1")  # made by `trainer.models`
+MODELS = (  # made by `trainer.models`
+    "cnn",
+    "cnn_28",
+    "mlp",
+    "mobilenet_v1",
+    "mobilenet_v1_bias",
+    "mobilenet_v2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet50_keras",
+    "seresnext50_32x4d",
+    "vgg19",
+    "efficientnet_b0",
+)
 
 
 class Normalization(NamedTuple):
@@ -30,6 +44,8 @@ NORMALIZATIONS: Mapping[str, Normalization] = MappingProxyType(
         "minus-half-half": Normalization((0.5, 0.5, 0.5), (1.0, 1.0, 1.0)),
         # Of the ImageNet training set, as every framework's pretrained models use them.
         "imagenet": Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        # The first of them only subtracted it, from pixels of 0 to 255: Keras' ResNet-50 and VGG-19 still do.
+        "imagenet-mean": Normalization((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255, 1 / 255, 1 / 255)),
     }
 )
 

@@ -44,8 +44,7 @@ def load(path: Path, checkpoint: str, parallel: Parallel) -> Trained:
     """
     checkpoints, step = find_checkpoint(RunFolder(path), checkpoint)
     run = Run.from_json(checkpoints.record(step)["run"])
-    channels = run.pipeline.render.channels
-    model = outline(run.model, channels=channels, classes=len(run.classes))
+    model = outline(run.model, run.pictures, classes=len(run.classes))
     weights = checkpoints.weights(step, like=Weights(model.params, model.stats))
     step_function = make_inference_step(model.graph, run.pixels, run.optimization.compute)
     return Trained(run, step, parallel.replicate(weights), parallel.infer(step_function))

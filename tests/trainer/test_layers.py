@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer.models.layers import MaskedBatchNorm, RowDropout, TrainingRows, masked_moments
+from trainer.models.layers import MaskedBatchNorm, RowDepth, RowDropout, TrainingRows, masked_moments
 from trainer.parallel import Parallel, gather_rows, joined
 from trainer.randomness import Position, row_keys
 
@@ -93,6 +93,20 @@ def test_dropout_depends_on_seed_epoch_step_row_and_layer_but_not_on_devices():
 def test_dropout_leaves_inference_alone():
     x = jnp.ones((2, 3))
     np.testing.assert_array_equal(RowDropout(0.5, layer=0)(x, None), x)
+
+
+def test_stochastic_depth_drops_whole_rows_whatever_the_devices():
+    def drop(batch):
+        rows = TrainingRows(None, row_keys(5, Position(0, 0, 0), len(batch["x"])))
+        return RowDepth(0.25, layer=3)(batch["x"], rows)
+
+    x = np.ones((400, 2, 3), np.float32)
+    one, two = (on_devices(devices, drop, x=x).reshape(x.shape) for devices in (1, 2))
+    np.testing.assert_array_equal(one, two)
+    kept = one[:, 0, 0] > 0
+    assert 0.65 < kept.mean() < 0.85
+    np.testing.assert_allclose(one, np.broadcast_to(kept[:, None, None] / 0.75, x.shape), rtol=1e-6)
+    np.testing.assert_array_equal(RowDepth(0.25, layer=3)(x, None), x)
 
 
 def test_rows_come_back_in_order():

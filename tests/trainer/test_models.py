@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer.models import MODELS, build, count_parameters, outline
-from trainer.models.cnn import max_pool
-from trainer.models.mobilenet_v1 import SeparableBlock
+from trainer.checkpoints import Checkpoints
+from trainer.models import MODELS, Pictures, build, count_parameters, functional
+from trainer.models.blocks import AdaptiveMean, MaxPool2
+from trainer.models.cnn import cnn, cnn_28
+from trainer.models.mlp import mlp
+from trainer.models.mobilenet_v1 import mobilenet_v1
 from trainer.optimization import Optimization
 from trainer.parallel import Parallel
 from trainer.randomness import Position
@@ -16,53 +19,86 @@ from trainer.steps import Pixels, make_train_step
 from trainer.timetable import Timetable
 from trainer.updates import Updates, Weights
 
+PUBLISHED = {  # parameters at 3 channels and 1,000 classes: trained, and with the running statistics (Keras' counting)
+    "mobilenet_v1": (4_231_976, 4_253_864),
+    "mobilenet_v1_bias": (None, 4_264_808),
+    "mobilenet_v2": (3_504_872, 3_538_984),
+    "resnet18": (11_689_512, None),
+    "resnet34": (21_797_672, None),
+    "resnet50": (25_557_032, None),
+    "resnet50_keras": (None, 25_636_712),
+    "seresnext50_32x4d": (27_559_896, None),
+    "vgg19": (143_667_240, 143_667_240),
+    "efficientnet_b0": (5_288_548, 5_330_571),
+}
+RGB = Pictures(224, 3)
 
-def logits(settings, *, size, channels, classes=5, rows=2):
+
+def tiny(name, channels=3):
+    """A small model."""
+    rest = {"channels": channels, "classes": 7, "dropout": 0.3, "rngs": nnx.Rngs(4)}
+    return {
+        "cnn": lambda: cnn(**rest),
+        "cnn_28": lambda: cnn_28(**rest),
+        "mlp": lambda: mlp(size_px=8, **rest),
+    }[name]()
+
+
+def outputs(make, *, size, channels):
     """The outputs' shape, without computing anything."""
-    model = outline(settings, channels=channels, classes=classes)
-    images = jax.ShapeDtypeStruct((rows, size, size, channels), jnp.float32)
+    model = functional(nnx.eval_shape(make))
+    images = jax.ShapeDtypeStruct((2, size, size, channels), jnp.float32)
     return jax.eval_shape(
         lambda params, stats, x: nnx.merge(model.graph, params, stats)(x, None), model.params, model.stats, images
-    )
+    ).shape
 
 
 def test_names_and_models_agree():
     assert tuple(MODELS) == NAMES
 
 
-def test_mobilenet_has_the_parameters_of_keras():
-    # Keras counts the moving statistics: keras.applications.MobileNet(weights=None).count_params()
-    trained, total = count_parameters(ModelSettings("mobilenet_v1"), channels=3, classes=1000)
-    assert total == 4_253_864 and trained == 4_231_976
+@pytest.mark.parametrize(("name", "published"), PUBLISHED.items(), ids=PUBLISHED)
+def test_models_have_the_published_parameters(name, published):
+    counts = count_parameters(ModelSettings(name), RGB, classes=1000)
+    assert all(count == other for count, other in zip(counts, published, strict=True) if other is not None)
 
 
 @pytest.mark.parametrize(("alpha", "total"), [(0.25, 475_544), (0.5, 1_342_536), (0.75, 2_601_976)])
 def test_mobilenet_of_other_widths_has_the_parameters_of_keras(alpha, total):
-    assert count_parameters(ModelSettings("mobilenet_v1", alpha=alpha), channels=3, classes=1000)[1] == total
+    assert count_parameters(ModelSettings("mobilenet_v1", alpha=alpha), RGB, classes=1000)[1] == total
 
 
-def test_the_small_network_has_half_a_million_parameters():
-    assert 450_000 < count_parameters(ModelSettings("cnn"), channels=1, classes=13)[0] < 550_000
+def test_counts_follow_channels_classes_and_for_the_perceptron_the_size():
+    gray = Pictures(64, 1)
+    assert count_parameters(ModelSettings("mobilenet_v1_bias"), gray, classes=340)[1] == 3_587_732
+    assert 450_000 < count_parameters(ModelSettings("cnn"), gray, classes=13)[0] < 550_000
+    expected = 28 * 28 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
+    assert count_parameters(ModelSettings("mlp"), Pictures(28, 1), classes=10)[0] == expected
 
 
-@pytest.mark.parametrize("size", [8, 9, 28, 64, 129])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_small_network_takes_any_size(size, channels):
-    assert logits(ModelSettings("cnn"), size=size, channels=channels).shape == (2, 5)
+@pytest.mark.parametrize("size", [8, 9, 28, 129])
+def test_the_small_networks_take_any_size_from_their_least(size):
+    for name in ("cnn", "cnn_28"):
+        assert outputs(lambda name=name: tiny(name, channels=1), size=size, channels=1) == (2, 7)
 
 
-@pytest.mark.parametrize("size", [32, 33, 64, 97])
-def test_mobilenet_takes_any_size_from_its_least(size):
-    settings = ModelSettings("mobilenet_v1", alpha=0.25)
-    assert logits(settings, size=size, channels=1).shape == (2, 5)
+@pytest.mark.parametrize("name", ["mobilenet_v1", "resnet18", "vgg19"])
+def test_large_models_take_any_size_from_their_least(name):
+    kind, pictures = MODELS[name], Pictures(32, 1)
+    settings = ModelSettings(name, alpha=0.25)
+    for size in (kind.min_size_px, 33, 97):
+        shape = outputs(lambda: kind.make(settings, pictures, 5, nnx.Rngs(0)), size=size, channels=1)
+        assert shape == (2, 5)
 
 
 @pytest.mark.parametrize("side", [6, 7])
-def test_stride_two_pads_below_and_to_the_right_only(side):
+def test_stride_two_of_mobilenet_v1_pads_below_and_to_the_right_only(side):
     rng = np.random.default_rng(2)
-    block = SeparableBlock(1, 1, 2, rngs=nnx.Rngs(0))
+    network = nnx.eval_shape(lambda: mobilenet_v1(channels=1, classes=2, alpha=0.05, dropout=0, rngs=nnx.Rngs(0)))
+    depthwise = network.stages[2].layers[0].conv  # the first block with a stride of 2
     kernel = rng.random((3, 3)).astype(np.float32)
-    block.depthwise.kernel[...] = kernel[:, :, None, None]
+    channels = depthwise.kernel.shape[-1]
+    depthwise.kernel = nnx.Param(jnp.zeros((3, 3, 1, channels)).at[:, :, 0, 0].set(kernel))
     image = rng.random((side, side)).astype(np.float32)
     padded = np.zeros((side + 1, side + 1), np.float32)
     padded[:side, :side] = image
@@ -70,28 +106,40 @@ def test_stride_two_pads_below_and_to_the_right_only(side):
     expected = [
         [(padded[2 * i : 2 * i + 3, 2 * j : 2 * j + 3] * kernel).sum() for j in range(half)] for i in range(half)
     ]
-    np.testing.assert_allclose(block.depthwise(image[None, :, :, None])[0, :, :, 0], expected, rtol=1e-5)
+    x = np.zeros((1, side, side, channels), np.float32)
+    x[0, :, :, 0] = image
+    np.testing.assert_allclose(depthwise(x)[0, :, :, 0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_model_can_be_trained_on_two_devices(name):
-    """Traced, not compiled: of the right shapes, with dropout and statistics over the devices."""
-    model = outline(ModelSettings(name, alpha=0.25), channels=3, classes=7)
+@pytest.mark.parametrize("name", ["cnn_28", "mlp"])
+def test_models_are_trained_on_two_devices_and_saved_and_restored(name, tmp_path):
+    """One step changes every parameter that the rows can reach; what is saved is restored to the bit."""
+    model = functional(tiny(name))
     settings = Optimization(optimizer="sgd")
     updates = Updates(settings, Timetable.of(settings, steps_per_epoch=10), rate=0.1)
-    step = make_train_step(model.graph, Pixels([0.0] * 3, [1.0] * 3), settings, updates, seed=0)
-    state = jax.eval_shape(updates.begin, Weights(model.params, model.stats))
-    shapes = {"image": ((2, 4, 32, 32, 3), "uint8"), "label": ((2, 4), "int32")}
-    shapes |= {name: ((2, 4), "float32") for name in ("mask", "weight", "void")}
-    batch = {name: jax.ShapeDtypeStruct(*shape) for name, shape in shapes.items()}
-    after, figures = jax.eval_shape(Parallel(jax.devices("cpu")).train(step), state, batch, Position(0, 0), 1.0)
-    assert jax.tree.map(lambda leaf: leaf.shape, after) == jax.tree.map(lambda leaf: leaf.shape, state)
-    assert figures["loss"].shape == ()
+    parallel = Parallel(jax.devices("cpu")[:2])
+    step = parallel.train(make_train_step(model.graph, Pixels([0.5] * 3, [0.5] * 3), settings, updates, seed=0))
+    before = jax.tree.map(np.array, model.params)
+    rng = np.random.default_rng(1)
+    rows = {"image": rng.integers(0, 256, (8, 8, 8, 3)).astype(np.uint8), "label": np.arange(8, dtype=np.int32) % 7}
+    rows |= {"mask": np.ones(8, np.float32), "weight": np.ones(8, np.float32), "void": np.zeros(8, np.float32)}
+    state = parallel.replicate(updates.begin(Weights(model.params, model.stats)))
+    state, figures = step(state, parallel.split(rows), Position(0, 0), 1.0)
+    assert np.isfinite(figures["loss"])
+    after = state.weights
+    changed = jax.tree.map(lambda old, new: bool((old != np.asarray(new)).any()), before, after.params)
+    assert all(jax.tree.leaves(changed))
+
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.prepare()
+    checkpoints.save(1, state, {})
+    restored = checkpoints.state(1, like=state)
+    jax.tree.map(np.testing.assert_array_equal, tuple(restored.weights), tuple(after))
 
 
 def test_initial_values_follow_from_the_whole_seed():
     def first(seed):
-        params = build(ModelSettings("cnn"), channels=1, classes=3, seed=seed).params
+        params = build(ModelSettings("cnn"), Pictures(64, 1), classes=3, seed=seed).params
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(params)])
 
     seven = first(7)
@@ -101,5 +149,11 @@ def test_initial_values_follow_from_the_whole_seed():
 
 def test_max_pool_leaves_out_an_odd_last_row_and_keeps_a_single_pixel():
     x = jnp.arange(15.0).reshape(1, 3, 5, 1)
-    assert max_pool(x)[0, :, :, 0].tolist() == [[6.0, 8.0]]
-    assert max_pool(x[:, :1, :1]).shape == (1, 1, 1, 1)
+    assert MaxPool2()(x, None)[0, :, :, 0].tolist() == [[6.0, 8.0]]
+    assert MaxPool2()(x[:, :1, :1], None).shape == (1, 1, 1, 1)
+
+
+def test_fields_of_means_overlap_where_the_side_is_no_multiple():
+    x = jnp.arange(5.0).reshape(1, 1, 5, 1) * jnp.ones((1, 5, 1, 1))
+    np.testing.assert_allclose(AdaptiveMean(3)(x, None)[0, 0, :, 0], [0.5, 2.0, 3.5])
+    np.testing.assert_allclose(AdaptiveMean(7)(x[:, :1, :1], None), np.zeros((1, 7, 7, 1)))

@@ -22,12 +22,13 @@ def add(subcommands: Subcommands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prints the list."""
     with leaving_at_once():
-        from trainer.models import MODELS, count_parameters  # JAX takes a second to import
+        from trainer.models import MODELS, Pictures, count_parameters  # JAX takes a second to import
 
     rows = []
     for name, kind in MODELS.items():
         settings = arguments.checked(partial(ModelSettings, name, alpha=options.alpha))
-        trained, total = count_parameters(settings, channels=options.channels, classes=options.classes_count)
+        pictures = Pictures(kind.usual_size_px, options.channels)
+        trained, total = count_parameters(settings, pictures, classes=options.classes_count)
         rows.append(
             {
                 "name": name,
@@ -36,12 +37,20 @@ def run(options: argparse.Namespace) -> None:
                 "channels": options.channels,
                 "classes": options.classes_count,
                 "min_size_px": kind.min_size_px,
+                "usual_size_px": kind.usual_size_px,
+                "source": kind.source,
                 "summary": kind.summary,
             }
         )
     if options.json:
         print(json.dumps(rows, indent=2))
         return
-    print(f"with {options.channels} channels and {options.classes_count:,} classes, trained (and all) numbers:")
+    print(
+        f"with {options.channels} channels and {options.classes_count:,} classes; any size from the least, usual last"
+    )
+    line = "{:18} {:>12} {:>16} {:>9}  {:24} {}"
+    print(line.format("name", "trained", "with statistics", "sides px", "as in", ""))
     for row in rows:
-        print(f"{row['name']:14} {row['parameters']:>12,} ({row['parameters_with_statistics']:,})  {row['summary']}")
+        sizes = f"{row['min_size_px']}.. {row['usual_size_px']}"
+        counts = (f"{row[name]:,}" for name in ("parameters", "parameters_with_statistics"))
+        print(line.format(row["name"], *counts, sizes, row["source"], row["summary"]).rstrip())

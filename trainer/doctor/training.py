@@ -43,7 +43,7 @@ class Training:
 
     def __init__(self, run: Run, parallel: Parallel, steps_per_epoch: int):
         seed = run.pipeline.seed
-        model = build(run.model, channels=run.pipeline.render.channels, classes=len(run.classes), seed=seed)
+        model = build(run.model, run.pictures, classes=len(run.classes), seed=seed)
         updates = Updates(run.optimization, Timetable.of(run.optimization, steps_per_epoch), run.learning_rate)
         self._state = parallel.replicate(updates.begin(Weights(model.params, model.stats)))
         self._train_step = parallel.train(

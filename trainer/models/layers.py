@@ -1,4 +1,4 @@
-"""Layers that look at rows: batch normalization over the valid rows of all devices, and dropout keyed by row.
+"""Layers that look at rows: batch normalization over the valid rows of all devices, and what is dropped at random.
 
 Rows of padding have mask 0. They must leave no trace in what training learns, and nothing random may depend on which
 device computes a row; Flax's own layers do neither.
@@ -71,6 +71,9 @@ def masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]
     return mean, jnp.maximum(squares / count - jnp.square(mean), 0)
 
 
+FIRST_LAYER_OF_STAGES = 100  # numbers of layers that drop something: those of the head are below
+
+
 class RowDropout(nnx.Module):
     """Dropout (Srivastava et al. 2014) with a random key per row, so that it does not depend on the devices."""
 
@@ -88,3 +91,23 @@ class RowDropout(nnx.Module):
             return jax.random.bernoulli(jax.random.fold_in(key, self.layer), 1 - self.rate, x.shape[1:])
 
         return jnp.where(jax.vmap(kept)(training.keys), x / (1 - self.rate), 0)
+
+
+class RowDepth(nnx.Module):
+    """Stochastic depth (Huang et al. 2016, arXiv 1603.09382), with a random key per row."""
+
+    def __init__(self, rate: float, *, layer: int):
+        """Drops a row's whole residual with probability `rate`; `layer` is told apart from those of `RowDropout`."""
+        self.rate = rate
+        self.layer = layer
+
+    def __call__(self, x: jax.Array, training: TrainingRows | None) -> jax.Array:
+        """Zeroes rows of the residual `[rows, ...]` and scales up the others while training; otherwise returns `x`."""
+        if training is None or self.rate == 0:
+            return x
+
+        def kept(key: jax.Array) -> jax.Array:
+            return jax.random.bernoulli(jax.random.fold_in(key, self.layer), 1 - self.rate)
+
+        rows = jax.vmap(kept)(training.keys).reshape(-1, *(1,) * (x.ndim - 1))
+        return jnp.where(rows, x / (1 - self.rate), 0)

@@ -1,0 +1,83 @@
+"""Compares logits: `python -m tests.parity.compare [MODEL ...]` in the environment of the references."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+
+import numpy as np
+from flax import nnx
+
+from tests.parity.references import CLASSES, NAMES, make
+from trainer.models import ModelState, Pictures, functional, outline
+from trainer.models.efficientnet import efficientnet_b0
+from trainer.models.layers import TrainingRows
+from trainer.parallel import Parallel, gather_rows, joined
+from trainer.settings import ModelSettings
+from trainer.weights.files import read_weights
+from trainer.weights.fitting import fit_weights
+
+SIZES_PX = (65, 96)
+ROWS = 8
+ALLOWED = 1e-4  # of the standard deviation of a class's logits over the rows
+
+
+def main() -> int:
+    """Prints a line for each model; 1 if one differs."""
+    worst_of_all = 0.0
+    print(f"largest difference of logits / their standard deviation, {ROWS} rows on 2 devices", flush=True)
+    header = [f"{size} px {mode}" for size in SIZES_PX for mode in ("eval", "train")]
+    print(f"{'model':18} {'parameters':>12} " + " ".join(f"{title:>12}" for title in header), flush=True)
+    for name in sys.argv[1:] or NAMES:
+        figures, parameters = [], 0
+        for size_px in SIZES_PX:
+            with tempfile.TemporaryDirectory() as folder:
+                reference, path, parameters = make(name, size_px, Path(folder))
+                ours = _with_weights(name, path, size_px)
+                images = np.random.default_rng(6).normal(0, 1, (ROWS, size_px, size_px, 3)).astype(np.float32)
+                for training in (False, True):
+                    expected = reference(images, training)
+                    got = _logits(ours, images, training=training)
+                    figures.append(float(np.abs(got - expected).max() / expected.std(axis=0).mean()))
+        worst_of_all = max(worst_of_all, *figures)
+        print(f"{name:18} {parameters:>12,} " + " ".join(f"{figure:12.1e}" for figure in figures), flush=True)
+    print(f"{'PASS' if worst_of_all < ALLOWED else 'FAIL'}: the largest is {worst_of_all:.1e}, allowed {ALLOWED:.0e}")
+    return int(worst_of_all >= ALLOWED)
+
+
+def _with_weights(name: str, path: Path, size_px: int) -> ModelState:
+    settings = ModelSettings(name, dropout=0.0)
+    if name == "efficientnet_b0":  # its stochastic depth is no setting
+        model = functional(
+            nnx.eval_shape(
+                lambda: efficientnet_b0(
+                    channels=3, classes=CLASSES, dropout=0.0, stochastic_depth=0.0, rngs=nnx.Rngs(0)
+                )
+            )
+        )
+    else:
+        model = outline(settings, Pictures(size_px, 3), classes=CLASSES)
+    fitted = fit_weights(read_weights(path), name, model)
+    assert not fitted.head_is_new
+    return fitted.model
+
+
+def _logits(model: ModelState, images: np.ndarray, *, training: bool) -> np.ndarray:
+    """On two devices, which share the rows."""
+    parallel = Parallel(jax.devices("cpu"))
+
+    def step(state: Any, batch: Any) -> Any:
+        rows = TrainingRows(jax.numpy.ones(len(batch["image"])), None) if training else None
+        return gather_rows(nnx.merge(model.graph, *state)(batch["image"], rows))
+
+    state = parallel.replicate((model.params, model.stats))
+    return joined(parallel.infer(step)(state, parallel.split({"image": images})))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
