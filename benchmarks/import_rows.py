@@ -135,6 +135,7 @@ def _rates(sources: dict[str, _Source], found: dict[str, list[_Seen]], csv: str)
                 f"{source.size_bytes / 1e6:,.0f}",
                 f"{seconds:.2f}",
                 f"{rates[name]:,.0f}" if rates[name] else "",
+                f"{rates[name] * source.size_bytes / source.rows / 1e6:,.0f}" if rates[name] else "",
                 f"{rates[name] / rates[csv]:.2f}x" if rates[name] and csv in rates else "",
                 f"{processor_s:.2f}",
                 f"{peak / 1e6:.0f}",
@@ -144,7 +145,7 @@ def _rates(sources: dict[str, _Source], found: dict[str, list[_Seen]], csv: str)
         f"`batch-server import` as a process, medians of {ROUNDS} in turns, memory the largest. Rows per second are of "
         "the time beyond start-up, which is what the import of a single row takes."
     )
-    header = ("source", "rows", "MB inflated", "seconds", "rows/s", "against CSV", "processor s", "anonymous MB")
+    header = ("source", "rows", "MB inflated", "seconds", "rows/s", "MB/s", "against CSV", "CPU s", "anonymous MB")
     peak_mb = max(seen.peak_bytes for of_name in found.values() for seen in of_name) / 1e6
     return Table("Import", notes, header, rows, {"import_rows_per_s": rates[csv], "import_mb": peak_mb})
 
