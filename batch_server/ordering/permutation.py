@@ -35,27 +35,44 @@ def permute(positions: npt.NDArray[np.int64], size: int, seed: int, epoch: int) 
 
 @njit(cache=True, nogil=True)
 def _permute(positions, size, seed, epoch):  # type: ignore[no-untyped-def]
-    key = stream_key(seed, epoch, np.uint64(0), np.uint64(0), _ORDER)
+    keys = round_keys(stream_key(seed, epoch, np.uint64(0), np.uint64(0), _ORDER))
+    out = np.empty(len(positions), np.int64)
+    for i in range(len(positions)):
+        out[i] = permuted(positions[i], size, keys)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def round_keys(key):  # type: ignore[no-untyped-def]
+    """What a permutation mixes in, uint64 `[rounds]`, from the key of a stream of random numbers."""
     keys = np.empty(_ROUNDS, np.uint64)
     for i in range(_ROUNDS):
         keys[i] = bits(key, np.uint64(i))
+    return keys
+
+
+@njit(cache=True, nogil=True, inline="always")
+def permuted(position, size, keys):  # type: ignore[no-untyped-def]
+    """Where a permutation leads, int64.
+
+    Args:
+        position: From 0 to below `size`.
+        size: Number of positions, uint64, 1 to 2**62.
+        keys: From `round_keys`.
+    """
     width = np.uint64(0)
     while (size - np.uint64(1)) >> width:
         width += np.uint64(1)
     low_width = width >> np.uint64(1)
     low_mask = (np.uint64(1) << low_width) - np.uint64(1)
     high_mask = (np.uint64(1) << (width - low_width)) - np.uint64(1)
-    out = np.empty(len(positions), np.int64)
-    for i in range(len(positions)):
-        number = np.uint64(positions[i])
-        while True:
-            high = number >> low_width
-            low = number & low_mask
-            for j in range(0, _ROUNDS, 2):
-                high ^= mix64(low ^ keys[j]) & high_mask
-                low ^= mix64(high ^ keys[j + 1]) & low_mask
-            number = (high << low_width) | low
-            if number < size:
-                break
-        out[i] = np.int64(number)
-    return out
+    number = np.uint64(position)
+    while True:
+        high = number >> low_width
+        low = number & low_mask
+        for j in range(0, _ROUNDS, 2):
+            high ^= mix64(low ^ keys[j]) & high_mask
+            low ^= mix64(high ^ keys[j + 1]) & low_mask
+        number = (high << low_width) | low
+        if number < size:
+            return np.int64(number)

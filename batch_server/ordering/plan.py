@@ -3,7 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
-from batch_server.ordering.cache import MEMBERSHIPS, MembershipCache
+from batch_server.ordering.balanced import ClassIndex, Visits
+from batch_server.ordering.cache import SELECTIONS, SelectionCache
+from batch_server.ordering.membership import Membership
 from batch_server.ordering.permutation import permute
 from batch_server.ordering.selection import Selection
 from batch_server.store.reader import Dataset
@@ -18,14 +20,14 @@ _FILTER_CHARACTERS = 300
 class EpochPlan:
     """The order of every epoch of a pipeline; a pure function, threads may share it.
 
-    It holds no memory of the size of the dataset: memberships are kept, bounded, by the cache.
+    It holds no memory of the size of the dataset: what a selection holds is kept, bounded, by the cache.
 
     Attributes:
         samples: Samples that an epoch visits; with `drop`, those in whole batches.
         steps_per_epoch: Batches of an epoch.
     """
 
-    def __init__(self, dataset: Dataset, pipeline: Pipeline, memberships: MembershipCache = MEMBERSHIPS):
+    def __init__(self, dataset: Dataset, pipeline: Pipeline, selections: SelectionCache = SELECTIONS):
         """Counts the samples that pass; the first plan of a selection takes a second for 50 million.
 
         Raises:
@@ -36,10 +38,8 @@ class EpochPlan:
         self._dataset = dataset
         self._pipeline = pipeline
         self._selection = Selection.of(pipeline)
-        self._memberships = memberships
-        self._passing = (
-            dataset.samples if self._selection.everything else memberships.get(dataset, self._selection).count
-        )
+        self._selections = selections
+        self._passing = self._count()
         whole, rest = divmod(self._passing, pipeline.batch_size)
         drop = pipeline.remainder == "drop"
         self.steps_per_epoch = whole if drop or not rest else whole + 1
@@ -72,6 +72,34 @@ class EpochPlan:
             RottenColumn: A block of a column does not match its checksum.
             ValueError: There is no such epoch, step or row.
         """
+        positions = self._positions(epoch, step, rows)
+        indices = np.full(rows.size, -1, np.int64)
+        indices[: len(positions)] = self._visits(epoch, positions).indices
+        return indices
+
+    def visit_numbers(self, epoch: int, step: int, rows: Span) -> npt.NDArray[np.uint64]:
+        """How many times the run has come to the samples in rows before, as far as an epoch may come to one again.
+
+        Args:
+            epoch: From 0.
+            step: 0 to below `steps_per_epoch`.
+            rows: Within 0 to `batch_rows(step)`.
+
+        Returns:
+            uint64 `[n]`, 0 for padding, and everywhere unless classes are balanced.
+
+        Raises:
+            RottenColumn: A block of a column does not match its checksum.
+            ValueError: There is no such epoch, step or row.
+        """
+        numbers = np.zeros(rows.size, np.uint64)
+        if self._pipeline.class_balanced:
+            positions = self._positions(epoch, step, rows)
+            numbers[: len(positions)] = self._visits(epoch, positions).numbers
+        return numbers
+
+    def _positions(self, epoch: int, step: int, rows: Span) -> npt.NDArray[np.int64]:
+        """The positions of rows in an epoch's order; padding has none."""
         if epoch < 0 or not 0 <= step < self.steps_per_epoch:
             raise ValueError(
                 f"epoch must be at least 0 and step below {self.steps_per_epoch:,}, got epoch {epoch}, step {step}"
@@ -79,14 +107,25 @@ class EpochPlan:
         if not 0 <= rows.start <= rows.stop <= self.batch_rows(step):
             raise ValueError(f"rows must be within 0 to {self.batch_rows(step):,}, got {rows.start} to {rows.stop}")
         first = step * self._pipeline.batch_size
-        positions = np.arange(first + rows.start, min(first + rows.stop, self.samples), dtype=np.int64)
+        return np.arange(first + rows.start, min(first + rows.stop, self.samples), dtype=np.int64)
+
+    def _visits(self, epoch: int, positions: npt.NDArray[np.int64]) -> Visits:
+        if self._pipeline.class_balanced:
+            index = self._selections.get(ClassIndex, self._dataset, self._selection)
+            return index.visits(positions, self._pipeline.seed, epoch)
         if self._pipeline.shuffle:
             positions = permute(positions, self._passing, self._pipeline.seed, epoch)
         if not self._selection.everything:
-            positions = self._memberships.get(self._dataset, self._selection).select(positions)
-        indices = np.full(rows.stop - rows.start, -1, np.int64)
-        indices[: len(positions)] = positions
-        return indices
+            positions = self._selections.get(Membership, self._dataset, self._selection).select(positions)
+        return Visits(positions, np.zeros(len(positions), np.uint64))
+
+    def _count(self) -> int:
+        """How many samples pass."""
+        if self._pipeline.class_balanced:
+            return self._selections.get(ClassIndex, self._dataset, self._selection).count
+        if self._selection.everything:
+            return self._dataset.samples
+        return self._selections.get(Membership, self._dataset, self._selection).count
 
     def _why_empty(self) -> str:
         pipeline, total = self._pipeline, self._dataset.samples
@@ -103,16 +142,16 @@ class EpochPlan:
         )
 
 
-def split_samples(dataset: Dataset, validation: float, memberships: MembershipCache = MEMBERSHIPS) -> dict[str, int]:
+def split_samples(dataset: Dataset, validation: float, selections: SelectionCache = SELECTIONS) -> dict[str, int]:
     """Number of samples of each split, without a filter.
 
     Args:
         dataset: To be counted.
         validation: Share of the samples in the validation split, 0 to below 1.
-        memberships: What keeps the count's by-product.
+        selections: What keeps the count's by-product.
 
     Raises:
         RottenColumn: A block of a column does not match its checksum.
     """
-    held_out = memberships.get(dataset, Selection("validation", validation, None)).count
+    held_out = selections.get(Membership, dataset, Selection("validation", validation, None)).count
     return {"train": dataset.samples - held_out, "validation": held_out, "all": dataset.samples}

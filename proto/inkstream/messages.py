@@ -61,6 +61,8 @@ def digest(pipeline: Pipeline, fingerprint: str, renderer_version: int) -> str:
     """
     settings = asdict(pipeline)
     del settings["dataset"]
+    if not pipeline.class_balanced:  # which came later: runs from before it go on under the digest that they know
+        del settings["class_balanced"]
     parts = {"fingerprint": fingerprint, "pipeline": settings, "renderer_version": renderer_version}
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
@@ -79,6 +81,7 @@ def to_message(pipeline: Pipeline) -> pb.Pipeline:
         remainder=_REMAINDERS[pipeline.remainder],
         shuffle=pipeline.shuffle,
         filter=_filter_message(pipeline.filter) if pipeline.filter else None,
+        class_balanced=pipeline.class_balanced,
     )
 
 
@@ -105,6 +108,7 @@ def from_message(message: pb.Pipeline) -> Pipeline:
             "render": render or Render(),
             "augment": augment,
             "filter": only,
+            "class_balanced": message.class_balanced,
         }
 
     pipeline = _build(Pipeline, settings, message, violations)

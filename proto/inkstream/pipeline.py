@@ -236,6 +236,8 @@ class Pipeline:
         remainder: What becomes of an incomplete last batch: `short`, `pad` or `drop`.
         shuffle: An order of its own for each epoch, or dataset order.
         filter: Which samples pass; None (the same as `Filter()`) all.
+        class_balanced: Whether an epoch, as long as without it, has all classes equally often: those of few samples
+            repeat them, those of many leave some for the next epoch. Samples without a label are left out.
 
     Raises:
         InvalidPipeline: A setting breaks its rule.
@@ -251,6 +253,7 @@ class Pipeline:
     remainder: str = "short"
     shuffle: bool = True
     filter: Filter | None = None
+    class_balanced: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -264,6 +267,9 @@ class Pipeline:
         rules.number("validation", self.validation, 0, 1, below=True)
         rules.choice("remainder", self.remainder, REMAINDERS)
         rules.flag("shuffle", self.shuffle)
+        rules.flag("class_balanced", self.class_balanced)
+        rule = "has an order of its own for each epoch: leave shuffle=False out"
+        rules.need(self.shuffle or not self.class_balanced, "class_balanced", rule)
         augment, only = self.augment, self.filter
         rules.need(augment is None or isinstance(augment, Augment), "augment", f"must be an Augment, got {augment!r}")
         rules.need(only is None or isinstance(only, Filter), "filter", f"must be a Filter, got {only!r}")

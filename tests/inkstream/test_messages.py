@@ -89,8 +89,9 @@ def pipelines(draw: Any) -> Pipeline:
         augment=draw(st.none() | augments(widths)),
         validation=draw(number(0, 1, exclude_max=True)),
         remainder=draw(st.sampled_from(REMAINDERS)),
-        shuffle=draw(st.booleans()),
+        shuffle=(shuffle := draw(st.booleans())),
         filter=draw(st.none() | FILTERS),
+        class_balanced=shuffle and draw(st.booleans()),
     )
 
 
@@ -119,6 +120,7 @@ CHANGES: list[dict[str, Any]] = [
     {"validation": 0.006},
     {"remainder": "pad"},
     {"shuffle": False},
+    {"class_balanced": True},
     {"render": Render(style="classic", ink=255, paper=0)},
     *({"render": render} for render in RENDERS),
     *({"augment": Augment(**{name: 0.25})} for name in AUGMENTED),

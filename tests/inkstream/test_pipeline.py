@@ -48,6 +48,8 @@ BROKEN: list[tuple[type, dict[str, Any], str]] = [
     (Pipeline, {"dataset": "d", "batch_size": 4, "validation": 1.0}, "validation"),
     (Pipeline, {"dataset": "d", "batch_size": 4, "remainder": "wrap"}, "remainder"),
     (Pipeline, {"dataset": "d", "batch_size": 4, "shuffle": 1}, "shuffle"),
+    (Pipeline, {"dataset": "d", "batch_size": 4, "class_balanced": 1}, "class_balanced"),
+    (Pipeline, {"dataset": "d", "batch_size": 4, "class_balanced": True, "shuffle": False}, "class_balanced"),
 ]
 
 

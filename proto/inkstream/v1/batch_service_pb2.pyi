@@ -183,7 +183,7 @@ class Renderer(_message.Message):
     def __init__(self, version: _Optional[int] = ..., self_test_digest: _Optional[str] = ...) -> None: ...
 
 class Pipeline(_message.Message):
-    __slots__ = ("dataset", "split", "batch_size", "seed", "render", "augment", "validation", "remainder", "shuffle", "filter")
+    __slots__ = ("dataset", "split", "batch_size", "seed", "render", "augment", "validation", "remainder", "shuffle", "filter", "class_balanced")
     DATASET_FIELD_NUMBER: _ClassVar[int]
     SPLIT_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -194,6 +194,7 @@ class Pipeline(_message.Message):
     REMAINDER_FIELD_NUMBER: _ClassVar[int]
     SHUFFLE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    CLASS_BALANCED_FIELD_NUMBER: _ClassVar[int]
     dataset: str
     split: Split
     batch_size: int
@@ -204,7 +205,8 @@ class Pipeline(_message.Message):
     remainder: Remainder
     shuffle: bool
     filter: Filter
-    def __init__(self, dataset: _Optional[str] = ..., split: _Optional[_Union[Split, str]] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., render: _Optional[_Union[Render, _Mapping]] = ..., augment: _Optional[_Union[Augment, _Mapping]] = ..., validation: _Optional[float] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: bool = ..., filter: _Optional[_Union[Filter, _Mapping]] = ...) -> None: ...
+    class_balanced: bool
+    def __init__(self, dataset: _Optional[str] = ..., split: _Optional[_Union[Split, str]] = ..., batch_size: _Optional[int] = ..., seed: _Optional[int] = ..., render: _Optional[_Union[Render, _Mapping]] = ..., augment: _Optional[_Union[Augment, _Mapping]] = ..., validation: _Optional[float] = ..., remainder: _Optional[_Union[Remainder, str]] = ..., shuffle: bool = ..., filter: _Optional[_Union[Filter, _Mapping]] = ..., class_balanced: bool = ...) -> None: ...
 
 class Render(_message.Message):
     __slots__ = ("size", "encoding", "style", "line_width_px", "ink", "paper")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from batch_server.ordering.cache import MembershipCache
+from batch_server.ordering.cache import SelectionCache
 from batch_server.ordering.membership import Membership
 from batch_server.ordering.selection import Selection
 from batch_server.store.errors import RottenColumn
@@ -38,30 +38,31 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[Selection]:
 def test_keeps_what_was_used_last_within_its_bytes(large: Dataset, builds: list[Selection]) -> None:
     one = Membership.build(large, selection(1)).size_bytes
     builds.clear()
-    cache = MembershipCache(3 * one)
+    cache = SelectionCache(3 * one)
     for number in (1, 2, 3, 1, 4, 1, 3, 2):
-        assert cache.get(large, selection(number)).count > 0
+        assert cache.get(Membership, large, selection(number)).count > 0
         assert cache.size_bytes <= 3 * one
     assert builds == [selection(number) for number in (1, 2, 3, 4, 2)]
 
 
 def test_keeps_the_latest_even_if_it_is_too_large(large: Dataset, builds: list[Selection]) -> None:
-    cache = MembershipCache(1)
+    cache = SelectionCache(1)
     for number in (1, 1, 2, 2, 1):
-        cache.get(large, selection(number))
+        cache.get(Membership, large, selection(number))
     assert builds == [selection(number) for number in (1, 2, 1)]
 
 
 def test_datasets_do_not_share(dataset_of: Callable[..., Dataset]) -> None:
-    cache = MembershipCache(1 << 20)
+    cache = SelectionCache(1 << 20)
     counts = [
-        cache.get(dataset_of(np.arange(n, dtype=np.uint64)), Selection("train", 0.5, None)).count for n in (9, 90)
+        cache.get(Membership, dataset_of(np.arange(n, dtype=np.uint64)), Selection("train", 0.5, None)).count
+        for n in (9, 90)
     ]
     assert counts[0] <= 9 < counts[1]
 
 
 def test_threads_build_once(large: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = MembershipCache(1 << 20)
+    cache = SelectionCache(1 << 20)
     started, go_on = threading.Event(), threading.Event()
     build = Membership.build
     built: list[int] = []
@@ -74,7 +75,9 @@ def test_threads_build_once(large: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(Membership, "build", slow)
     got: list[Any] = []
-    threads = [threading.Thread(target=lambda: got.append(cache.get(large, selection(5)))) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: got.append(cache.get(Membership, large, selection(5)))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     assert started.wait(WAIT_S)
@@ -87,11 +90,11 @@ def test_threads_build_once(large: Dataset, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_failure_is_not_kept(large: Dataset) -> None:
-    cache = MembershipCache(1 << 20)
+    cache = SelectionCache(1 << 20)
     for _ in range(2):
         with pytest.raises(InvalidPipeline):
-            cache.get(large, Selection("all", 0.0, Filter(classes=("dog",))))
-    assert cache.get(large, selection(1)).count > 0
+            cache.get(Membership, large, Selection("all", 0.0, Filter(classes=("dog",))))
+    assert cache.get(Membership, large, selection(1)).count > 0
 
 
 def test_a_rotten_column_shifts_no_epoch(dataset_of: Callable[..., Dataset], tmp_path: Path) -> None:
@@ -101,20 +104,20 @@ def test_a_rotten_column_shifts_no_epoch(dataset_of: Callable[..., Dataset], tmp
         file.seek(int(start) + 100)
         file.write(b"\xff")
     with pytest.raises(RottenColumn, match="key_id, block 0"):
-        MembershipCache(1 << 20).get(Dataset.open(dataset.path), selection(50))
+        SelectionCache(1 << 20).get(Membership, Dataset.open(dataset.path), selection(50))
 
 
 def test_a_rotten_copy_of_a_cached_dataset_gives_what_the_sound_one_gave(
     dataset_of: Callable[..., Dataset], tmp_path: Path
 ) -> None:
     """A membership is a function of the fingerprint: the copy's key ids are not needed, and not believed either."""
-    cache = MembershipCache(1 << 20)
+    cache = SelectionCache(1 << 20)
     sound = dataset_of(np.arange(100, dtype=np.uint64))
-    expected = cache.get(sound, selection(50))
+    expected = cache.get(Membership, sound, selection(50))
     copy = bytearray(sound.path.read_bytes())
     copy[int(sound.places["key_id"][0, 0]) + 100] ^= 0xFF
     (tmp_path / "copy.lmdb").write_bytes(copy)
     rotten = Dataset.open(tmp_path / "copy.lmdb")
-    assert cache.get(rotten, selection(50)) is expected
+    assert cache.get(Membership, rotten, selection(50)) is expected
     with pytest.raises(RottenColumn, match="key_id, block 0"):
         rotten.take("key_id", expected.select(np.arange(expected.count)))
