@@ -157,8 +157,8 @@ def test_equal_after_a_restart_at_any_thread_count_and_on_every_processor(server
     assert len(set(found.values())) == 1, found
 
 
-# 27 KiB a row, so that an epoch has several ranges and every server has its part in it.
-MANY_RANGES = pipeline(64, render=inkstream.Render(size=96, encoding="thirds"))
+# 61 KiB a row, so that two epochs have 18 ranges: one in 1,500 times one of three servers gets none of them.
+MANY_RANGES = pipeline(64, render=inkstream.Render(size=144, encoding="thirds"))
 
 
 @pytest.fixture(scope="module")

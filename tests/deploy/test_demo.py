@@ -61,8 +61,8 @@ def test_unlabelled_files_are_told_from_labelled_ones(tmp_path: Path) -> None:
 def test_a_command_that_fails_ends_the_demo_with_its_name(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INKSTREAM_JSON", "perhaps")  # a user's setting, wrong usage (2) if it reached the command
-    with pytest.raises(CommandFailed, match="`batch-server inspect` ended with exit code 1"):
+    monkeypatch.setenv("INKSTREAM_JSON", "perhaps")  # a user's setting, of which the command would complain
+    with pytest.raises(CommandFailed, match="`batch-server inspect` ended with exit code 2"):
         Commands(tmp_path).run("batch-server", "inspect", tmp_path / "nothing.lmdb")
     shown, said = capfd.readouterr()
     assert shown.startswith("$ ") and f"batch-server inspect {tmp_path}/nothing.lmdb" in shown

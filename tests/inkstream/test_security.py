@@ -184,7 +184,7 @@ def test_a_new_channel_leaves_calls_under_way_alone(address: str, known: Known, 
         range_ = pb.StreamBatchesRequest(
             pipeline=yields.pipeline, digest=yields.digest, fingerprint=yields.fingerprint, steps=1
         )
-        call = before.stream_batches(range_, **options)
+        call = before.stream_batches(range_.SerializeToString(), **options)
         received = [next(call)]
         Path(str(known.tls.ca)).write_bytes(authority.pem.read_bytes() + stranger.pem.read_bytes())
 

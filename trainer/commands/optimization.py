@@ -51,7 +51,7 @@ def add_optimization(parser: Options) -> None:
         choices=COMPUTE_TYPES,
     )
 
-    rate = parser.add_argument_group("learning rate", "`trainer find-lr` with the same options suggests one.")
+    rate = parser.add_argument_group("learning rate")
     _add(rate, "learning_rate", float, "the schedule's highest")
     _add(rate, "reference_batch", int, "rows of an update for which it was found; this run's if not given", metavar="N")
     _add(rate, "batch_rule", str, "how the rate grows with rows over --reference-batch", choices=BATCH_RULES)
