@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from batch_server.ordering import EpochPlan
+from batch_server.randomness import visit_names
 from batch_server.rendering import draw
 from batch_server.store.reader import Dataset
 from inkstream.chunking import Span
@@ -113,7 +114,8 @@ class BatchMaker:
             RottenColumn: A column does not match its checksum.
         """
         indices = self.epoch_plan.rows(epoch, step, rows)
-        return self.samples(epoch, indices, blank_rotten=blank_rotten, image=image)
+        visits = self.epoch_plan.visit_numbers(epoch, step, rows) if self.pipeline.class_balanced else None
+        return self.samples(epoch, indices, visits=visits, blank_rotten=blank_rotten, image=image)
 
     def ask_ahead(self, epoch: int, step: int, rows: Span) -> None:
         """Asks the system to have in memory what `chunk` will read; it hardly ever waits for the disk.
@@ -130,6 +132,7 @@ class BatchMaker:
         epoch: int,
         indices: NDArray[np.int64],
         *,
+        visits: NDArray[np.uint64] | None = None,
         blank_rotten: bool = False,
         image: NDArray[np.uint8] | None = None,
     ) -> ChunkTensors:
@@ -138,6 +141,7 @@ class BatchMaker:
         Args:
             epoch: From 0.
             indices: int64 `[n]`, of the dataset's samples; -1 for padding.
+            visits: uint64 `[n]`, how many times each was drawn before in this run, to vary it anew; None for 0.
             blank_rotten: Whether a rotten record gives a row of paper instead of an error.
             image: uint8 `[n, size, size, channels]`, C-contiguous; receives the pictures and becomes the chunk's
                 `image`. Memory that is used again is faster: the first write to a new page costs more than drawing
@@ -159,7 +163,7 @@ class BatchMaker:
             image = np.empty((len(indices), *tensor_specs(pipeline.render)[0].row_shape), np.uint8)
         draw(
             records,
-            key_id,
+            key_id if visits is None else visit_names(key_id, visits),
             seed=pipeline.seed,
             epoch=epoch,
             render=pipeline.render,

@@ -48,6 +48,21 @@ def stream_key(
     return combine(sample_key(seed, epoch, key_id, visit), operation)
 
 
+@njit(cache=True, nogil=True)
+def visit_names(key_ids, visits):  # type: ignore[no-untyped-def]
+    """What visits of samples are called where random numbers are drawn, uint64 `[n]`.
+
+    Args:
+        key_ids: uint64 `[n]`.
+        visits: uint64 `[n]`, how many visits to the same sample came before; a first one is called like its sample.
+    """
+    names = key_ids.copy()
+    for i in range(len(names)):
+        if visits[i]:
+            names[i] = combine(names[i], visits[i])
+    return names
+
+
 @njit(uint64(uint64, uint64), cache=True, nogil=True, inline="always")
 def bits(key: np.uint64, index: np.uint64) -> np.uint64:
     """The `index`-th number of a stream: 64 random bits."""

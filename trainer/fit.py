@@ -99,7 +99,7 @@ def fit(request: FitRequest) -> int:
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
         outputs = outputs_of_labels(resolved.classes, run.classes)
-        held_out = run.pipeline.replace(split="validation", augment=None, shuffle=False)
+        held_out = run.pipeline.replace(split="validation", augment=None, shuffle=False, class_balanced=False)
         if held_out.validation:
             client.resolve(held_out)  # an empty split is refused now, not at the first evaluation
         settings, timetable = run.optimization, Timetable.of(run.optimization, resolved.steps_per_epoch)

@@ -60,5 +60,6 @@ def pipeline_for(
         batch_size=batch_size or run.pipeline.batch_size,
         augment=None,
         shuffle=False,
+        class_balanced=False,
         filter=only,
     )

@@ -108,3 +108,29 @@ def test_a_rotten_record_is_an_error_or_a_blank(dataset: Dataset, tmp_path: Path
     others = np.arange(16) != 4
     assert np.array_equal(blank.image[others], sound.image[others])
     assert np.array_equal(blank.key_id, sound.key_id) and np.array_equal(blank.label, sound.label)
+
+
+def test_a_balanced_run_varies_a_sample_anew_at_each_visit(dataset: Dataset) -> None:
+    maker, plain = BatchMaker(dataset, pipeline(class_balanced=True, batch_size=200)), BatchMaker(dataset, pipeline())
+    rows = Span(0, maker.epoch_plan.batch_rows(0))
+    seen: dict[int, set[bytes]] = {}
+    for epoch in range(3):
+        chunk, visits = maker.chunk(epoch, 0, rows), maker.epoch_plan.visit_numbers(epoch, 0, rows)
+        shares = np.bincount(chunk.label)
+        assert shares.sum() == rows.size
+        assert shares.max() - shares.min() <= 1
+        alone = plain.samples(epoch, maker.epoch_plan.rows(epoch, 0, rows)).image
+        assert np.array_equal((chunk.image == alone).all(axis=(1, 2, 3)), visits == 0)
+        for key_id, image in zip(chunk.key_id.tolist(), chunk.image, strict=True):
+            assert image.tobytes() not in seen.setdefault(key_id, set())
+            seen[key_id].add(image.tobytes())
+    assert len(seen) == rows.size
+    assert {len(images) for images in seen.values()} >= {3}
+
+
+def test_chunks_of_a_balanced_batch_are_its_rows(dataset: Dataset) -> None:
+    maker = BatchMaker(dataset, pipeline(class_balanced=True))
+    whole = maker.chunk(5, 0, Span(0, 16))
+    parts = [maker.chunk(5, 0, rows) for rows in (Span(0, 7), Span(7, 8), Span(8, 16))]
+    for name, values in whole.tensors.items():
+        assert np.array_equal(np.concatenate([part.tensors[name] for part in parts]), values)

@@ -138,6 +138,11 @@ def add_pipeline(parser: Options) -> None:
         choices=("any", "yes", "no"),
         help="only drawings that the game recognized, or did not",
     )
+    data.add_argument(
+        "--class-balanced",
+        action="store_true",
+        help="train on all classes equally often: those with few samples repeat them, varied anew",
+    )
 
     render = parser.add_argument_group("pictures")
     render.add_argument("--size", type=int, default=Render.size, help="side in pixels")
@@ -178,6 +183,7 @@ def pipeline(options: argparse.Namespace) -> Pipeline:
         seed=options.seed,
         validation=options.validation,
         remainder="pad",  # devices get equal shares of every batch
+        class_balanced=options.class_balanced,
         render=Render(
             size=options.size,
             encoding=options.encoding,
