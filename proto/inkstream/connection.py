@@ -6,12 +6,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import grpc.experimental
 
 from inkstream.credentials import Credentials
 from inkstream.errors import ServerUnavailable
 from inkstream.v1.batch_service_pb2_grpc import BatchServiceStub
 
 CHANNEL_OPTIONS = (
+    # The thread that reads a range takes its messages from gRPC itself. Else another thread takes those of all ranges
+    # and wakes their readers, one more handing over of the interpreter's lock for each message.
+    (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
     # Channels with equal arguments share a connection otherwise, and servers must not share a fate.
     ("grpc.use_local_subchannel_pool", 1),
     # A frozen server or a cut link is found after 10 + 3 s. Without the ping timeout of its own, gRPC waits 60 s for
