@@ -24,7 +24,7 @@ from trainer.weights.fitting import fit_weights
 
 SIZES_PX = (65, 96)
 ROWS = 8
-ALLOWED = 1e-4  # of the standard deviation of a class's logits over the rows
+ALLOWED = 1e-4  # of the standard deviation of the logits
 
 
 def main() -> int:
@@ -39,15 +39,21 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 reference, path, parameters = make(name, size_px, Path(folder))
                 ours = _with_weights(name, path, size_px)
-                images = np.random.default_rng(6).normal(0, 1, (ROWS, size_px, size_px, 3)).astype(np.float32)
+                images = _images(size_px)
                 for training in (False, True):
                     expected = reference(images, training)
                     got = _logits(ours, images, training=training)
-                    figures.append(float(np.abs(got - expected).max() / expected.std(axis=0).mean()))
+                    figures.append(float(np.abs(got - expected).max() / expected.std()))
         worst_of_all = max(worst_of_all, *figures)
         print(f"{name:18} {parameters:>12,} " + " ".join(f"{figure:12.1e}" for figure in figures), flush=True)
     print(f"{'PASS' if worst_of_all < ALLOWED else 'FAIL'}: the largest is {worst_of_all:.1e}, allowed {ALLOWED:.0e}")
     return int(worst_of_all >= ALLOWED)
+
+
+def _images(size_px: int) -> np.ndarray:
+    """Fields of random colours, 8 px wide: noise looks all alike to a network that takes means over pixels."""
+    fields = np.random.default_rng(6).normal(0, 1, (ROWS, -(-size_px // 8), -(-size_px // 8), 3))
+    return np.kron(fields, np.ones((1, 8, 8, 1)))[:, :size_px, :size_px].astype(np.float32)
 
 
 def _with_weights(name: str, path: Path, size_px: int) -> ModelState:

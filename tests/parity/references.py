@@ -29,7 +29,7 @@ Logits = Callable[[np.ndarray, bool], np.ndarray]
 CLASSES = 10
 
 
-def keras_reference(model: Any, path: Path, *, reversed_channels: bool = False) -> Logits:
+def keras_reference(model: Any, path: Path, *, reversed_channels: bool = False, scale: float = 1.0) -> Logits:
     """Random weights for a model of Keras, saved to `path`; returns how to ask it. Dropout is off."""
     rng = np.random.default_rng(5)
     for layer in model.layers:
@@ -37,6 +37,8 @@ def keras_reference(model: Any, path: Path, *, reversed_channels: bool = False) 
             layer.rate = 0.0
         for variable in layer.weights:
             variable.assign(_random(rng, variable.path.rpartition("/")[2], variable.shape, _fan_in_keras(variable)))
+        if isinstance(layer, layers.Normalization):
+            layer.finalize_state()  # what it computes with is made from its variables
     model.save_weights(path)
     states = [
         [variable.value for variable in kind] for kind in (model.trainable_variables, model.non_trainable_variables)
@@ -47,7 +49,7 @@ def keras_reference(model: Any, path: Path, *, reversed_channels: bool = False) 
     )
 
     def logits(images: np.ndarray, training: bool) -> np.ndarray:
-        given = images[..., ::-1] if reversed_channels else images
+        given = scale * (images[..., ::-1] if reversed_channels else images)
         return np.asarray(forward(*states, given, training))
 
     return logits
@@ -88,7 +90,7 @@ def _random(rng: np.random.Generator, kind: str, shape: tuple[int, ...], fan_in:
     elif kind in ("beta", "bias", "moving_mean", "running_mean", "mean"):
         values = rng.normal(0, 0.2, shape)
     else:
-        values = rng.normal(0, np.sqrt(2 / fan_in), shape)
+        values = rng.normal(0, np.sqrt(1 / fan_in), shape)  # residuals grow with every block; more saturates gates
     return values.astype(np.float32)
 
 
@@ -136,7 +138,10 @@ def make(name: str, size_px: int, folder: Path) -> tuple[Logits, Path, int]:
         keras.backend.clear_session()  # layers are counted from the beginning
         path = folder / f"{name}.weights.h5"
         model = of_keras[name]()
-        return keras_reference(model, path, reversed_channels=name == "resnet50_keras"), path, model.count_params()
+        reversed_channels = name == "resnet50_keras"  # made for blue, green, red
+        scale = 255.0 if name == "efficientnet_b0" else 1.0  # divides pixels by 255 itself
+        logits = keras_reference(model, path, reversed_channels=reversed_channels, scale=scale)
+        return logits, path, model.count_params()
     path = folder / f"{name}.safetensors"
     module = of_torch[name]()
     return torch_reference(module, path), path, sum(parameter.numel() for parameter in module.parameters())
