@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "client.md"
 def test_every_example_runs(fake_server: Any, capsys: Any) -> None:
     server = fake_server(samples=1000)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block.replace("10.0.0.5:50051", server.address), PAGE.name, "exec"), names)
