@@ -7,6 +7,7 @@ which was faster than a call per drawing in every framework (in tf.data 2.3 time
 
 import math
 import random
+import threading
 from itertools import pairwise
 from typing import Any
 
@@ -30,6 +31,8 @@ _FRACTION_BITS = 4  # of a pixel, in OpenCV's coordinates
 # Frameworks run as many processes or threads as they are asked for; OpenCV's own would only be in their way.
 cv2.setNumThreads(0)
 
+_opening = threading.Lock()
+
 
 class Drawings:
     """Reads and draws. A process that gets a copy opens the file itself, at its first reading."""
@@ -48,8 +51,9 @@ class Drawings:
 
     def draw_batch(self, numbers: list[int]) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Draws white on black: uint8 `[n, 128, 128]`, and the labels, int32 `[n]`."""
-        if self._transaction is None:
-            self._transaction = lmdb.open(self._path, subdir=False, readonly=True, lock=False).begin()
+        with _opening:  # a process opens a file once, and some frameworks call from several threads
+            if self._transaction is None:
+                self._transaction = lmdb.open(self._path, subdir=False, readonly=True, lock=False).begin()
         pictures = np.zeros((len(numbers), SIZE_PX, SIZE_PX), np.uint8)
         labels = np.empty(len(numbers), np.int32)
         for row, number in enumerate(numbers):
