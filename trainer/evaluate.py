@@ -14,6 +14,7 @@ from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
 from trainer.run import Run, output_classes, outputs_of_labels
 from trainer.service import Service
+from trainer.steps import make_inference_step
 from trainer.trained import load, pipeline_for
 
 
@@ -51,8 +52,9 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
     """
     with StopSignals(), request.service.connect() as client:
         parallel = Parallel(choose_devices(request.devices))
-        trained = load(request.run_folder, request.checkpoint, parallel)
+        trained = load(request.run_folder, request.checkpoint)
         run = trained.run
+        infer_rows = parallel.infer(make_inference_step(trained.graph, run.pixels, run.optimization.compute))
         only = run.pipeline.filter or inkstream.Filter()
         if request.classes is not None:
             only = inkstream.Filter(tuple(request.classes), only.countries, only.recognized)
@@ -64,8 +66,8 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         batches = DeviceInput(stream, parallel, outputs_of_labels(resolved.classes, run.classes))
         with ProgressLine(resolved.steps_per_epoch, "batches", stderr=True) as progress:
             tally = measure(
-                trained.infer,
-                trained.weights,
+                infer_rows,
+                parallel.replicate(trained.weights),
                 batches,
                 len(run.classes),
                 report=lambda done: progress.update(done, "evaluating"),

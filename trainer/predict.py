@@ -16,6 +16,7 @@ from trainer.pictures import Guessed, draw_guesses
 from trainer.progress import ProgressLine
 from trainer.run import outputs_of_labels
 from trainer.service import Service
+from trainer.steps import make_inference_step
 from trainer.submission import Submission, words
 from trainer.trained import load, pipeline_for
 
@@ -62,12 +63,14 @@ def predict(request: PredictRequest) -> int:
         writing_to(request.out, "and run it again to go on"),
     ):
         parallel = Parallel(choose_devices(request.devices))
-        trained = load(request.run_folder, request.checkpoint, parallel)
-        pipeline = pipeline_for(trained.run, request.dataset, request.split, request.batch_size, only=None)
+        trained = load(request.run_folder, request.checkpoint)
+        run, weights = trained.run, parallel.replicate(trained.weights)
+        infer_rows = parallel.infer(make_inference_step(trained.graph, run.pixels, run.optimization.compute))
+        pipeline = pipeline_for(run, request.dataset, request.split, request.batch_size, only=None)
         parallel.check_batch_size(pipeline.batch_size)
         resolved = client.resolve(pipeline)
-        names = trained.run.classes
-        identity = {"run": trained.run.to_json(), "step": trained.step, "digest": resolved.digest}
+        names = run.classes
+        identity = {"run": run.to_json(), "step": trained.step, "digest": resolved.digest}
         # Pictures are taken evenly from the whole dataset, in which a class's drawings often stand together.
         shown = np.unique(np.linspace(0, resolved.samples - 1, PICTURES if request.pictures else 0).astype(int))
         guessed: list[Guessed] = []
@@ -85,7 +88,7 @@ def predict(request: PredictRequest) -> int:
                 labelled=False,
                 stopping=stop.asked,
             )
-            for batch, rows in infer(trained.infer, trained.weights, batches):
+            for batch, rows in infer(infer_rows, weights, batches):
                 real = batch.host["key_id"] != 0  # key id 0 is padding; a blank row is a sample and gets its guesses
                 guesses = [[names[output] for output in row] for row in rows["guesses"][real]]
                 submission.append(batch.host["key_id"][real], [words(row) for row in guesses])
@@ -103,5 +106,5 @@ def predict(request: PredictRequest) -> int:
             submission.finish()
     print(f"{resolved.samples:,} predictions are in {request.out}", flush=True)
     if request.pictures is not None and guessed:
-        draw_guesses(request.pictures, guessed, trained.run.pipeline.render)
+        draw_guesses(request.pictures, guessed, run.pipeline.render)
     return EXIT_DONE

@@ -1,42 +1,41 @@
-"""A trained model, ready to be run on another stream."""
+"""A trained model: what evaluating, predicting and exporting read of a run."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import inkstream
 from trainer.folder import RunFolder, find_checkpoint
-from trainer.inference import InferenceStep
 from trainer.models import outline
-from trainer.parallel import Parallel
 from trainer.run import Run
-from trainer.steps import make_inference_step
 from trainer.updates import Weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model of a checkpoint on the devices.
+    """A model of a checkpoint, in host memory.
 
     Args:
-        run: What was trained.
+        path: Folder of the run.
         step: The checkpoint's number.
-        weights: Replicated.
-        infer: See `trainer.steps.make_inference_step`.
+        run: What was trained.
+        graph: What `nnx.merge` needs beside the weights.
+        weights: NumPy arrays.
     """
 
-    run: Run
+    path: Path
     step: int
+    run: Run
+    graph: Any
     weights: Weights
-    infer: InferenceStep
 
 
-def load(path: Path, checkpoint: str, parallel: Parallel) -> Trained:
+def load(path: Path, checkpoint: str) -> Trained:
     """Loads a model.
 
     Args:
         path: Folder of the run.
         checkpoint: `best`, `last`, or a number.
-        parallel: Where the model goes.
 
     Raises:
         UsageError: There is no such checkpoint.
@@ -46,8 +45,7 @@ def load(path: Path, checkpoint: str, parallel: Parallel) -> Trained:
     run = Run.from_json(checkpoints.record(step)["run"])
     model = outline(run.model, run.pictures, classes=len(run.classes))
     weights = checkpoints.weights(step, like=Weights(model.params, model.stats))
-    step_function = make_inference_step(model.graph, run.pixels, run.optimization.compute)
-    return Trained(run, step, parallel.replicate(weights), parallel.infer(step_function))
+    return Trained(path, step, run, model.graph, weights)
 
 
 def pipeline_for(
