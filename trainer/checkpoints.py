@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from inkstream.command_line import Failure
+from trainer.not_finite import NotFinite
 from trainer.optimization import Cadence
 from trainer.timetable import Timetable
 from trainer.updates import TrainState, Weights
@@ -56,9 +58,13 @@ class Checkpoints:
             step: Its number, above all others.
             state: Replicated on the devices.
             record: What JSON can hold.
+
+        Raises:
+            NotFinite: A number of the state is not finite.
         """
         assert self._manager is not None and step > self.newest()
         host = jax.tree.map(np.array, state)  # copies: a view would keep the devices from reusing the memory
+        _check_finite(host, step)
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -173,6 +179,12 @@ def _training(state: TrainState) -> dict[str, Any]:
     if state.average is not None:
         parts["weights"] = state.weights._asdict()
     return parts
+
+
+def _check_finite(state: TrainState, step: int) -> None:
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(leaf).all():
+            raise NotFinite(f"{jax.tree_util.keystr(path)} of the model or its optimizer is not finite", step)
 
 
 def _as_host(leaf: Any) -> np.ndarray:

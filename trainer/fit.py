@@ -25,6 +25,7 @@ from trainer.journal import Journal, NoJournal
 from trainer.logs import read_rows
 from trainer.models import build
 from trainer.monitoring import metrics_port
+from trainer.not_finite import NotFinite
 from trainer.optimization import Cadence, Optimization
 from trainer.parallel import Parallel
 from trainer.patience import Patience
@@ -198,6 +199,8 @@ def fit(request: FitRequest) -> int:
                 save()
                 progress.say(f"stopped after step {under_way.step:,} of {timetable.steps:,}; --resume goes on there")
                 return agreement.conclude()
+            except NotFinite as error:
+                raise error.shown(folder.not_finite, run.pipeline.render, under_way.batch) from None
             except inkstream.InkstreamError:
                 save()  # the servers are gone, what was learnt is not
                 raise

@@ -7,9 +7,11 @@ checkpoints/             one folder each, named by the number of steps done (`tr
 steps.csv, .jsonl        a row per step (`trainer.logs`)
 evaluations.csv, .jsonl  a row per evaluation
 curve.png                the learning curve, when the run is finished
+not-finite.json, .png    the batch with which the run broke (`trainer.not_finite`)
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ class RunFolder:
         self.steps = path / "steps.jsonl"
         self.evaluations = path / "evaluations.jsonl"
         self.curve = path / "curve.png"
+        self.not_finite = path / "not-finite.json"
 
     def check_free(self, resume: bool) -> None:
         """Refuses to overwrite what is there.
@@ -61,6 +64,8 @@ class RunFolder:
     def describe(self, run: Run) -> None:
         """Creates the folder and writes what people and programs may want to read about the run."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for broken in (self.not_finite, self.not_finite.with_suffix(".png")):
+            broken.unlink(missing_ok=True)  # of a start before this one
         _write_json(self._config, run.to_json())
         run.pipeline_file.save(self.path / "pipeline.json")
         (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
@@ -74,7 +79,7 @@ def best_step(rows: Iterable[Mapping[str, Any]], monitor: str) -> int | None:
         monitor: The figure, a key of `MONITORS`.
     """
     sign = 1 if MONITORS[monitor] else -1
-    known = [row for row in rows if row[monitor] is not None]
+    known = [row for row in rows if row[monitor] is not None and math.isfinite(row[monitor])]
     return max(known, key=lambda row: (sign * row[monitor], -(row["loss"] or 0)))["step"] if known else None
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from inkstream.command_line import Failure
 from trainer.folder import RunFolder, best_step
 from trainer.input import DeviceBatch
 from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
+from trainer.not_finite import NotFinite
 from trainer.progress import ProgressLine
 
 VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
@@ -34,6 +34,21 @@ class _Sums:
             self.timed_samples += row["samples"]
             self.timed_s += row["seconds"]
             self.data_wait_s += row["data_wait_s"]
+
+    def __str__(self) -> str:
+        """For the progress bar, which a terminal of 80 columns must hold, too."""
+        return (
+            f"loss {self.mean_loss:.4f}, acc {self.accuracy:.4f}, {self.samples_per_s:,.0f}/s, "
+            f"wait {self.data_wait_share:.1%}"
+        )
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / max(self.samples, 1)
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / max(self.samples, 1)
 
     @property
     def samples_per_s(self) -> float:
@@ -89,10 +104,10 @@ class Journal:
         """Writes the row of a step that is done; `step` counts it.
 
         Raises:
-            Failure: Its loss is not a number.
+            NotFinite: Its loss.
         """
         if not math.isfinite(figures["loss"]):
-            raise Failure(f"the loss of step {step:,} is {figures['loss']}: try a lower --learning-rate")
+            raise NotFinite(f"the loss is {figures['loss']}", step)
         now = time.perf_counter()
         row = {
             "step": step,
@@ -110,8 +125,7 @@ class Journal:
         self._steps.append(**row)
         self._recorded(row)
         self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
-        words = f"epoch {batch.host.epoch + 1}, loss {row['loss']:.4f}, {self._sums.samples_per_s:,.0f} samples/s"
-        self._progress.update(step, words)
+        self._progress.update(step, f"epoch {batch.host.epoch + 1}: {self._sums}")
 
     def add_evaluation(self, step: int, validation: Mapping[str, float]) -> Mapping[str, Any]:
         """Writes the row of an evaluation and returns it.
@@ -124,8 +138,8 @@ class Journal:
         row: dict[str, Any] = {
             "step": step,
             "epoch": self._epoch,
-            "train_loss": sums.loss / max(sums.samples, 1),
-            "train_accuracy": sums.correct / max(sums.samples, 1),
+            "train_loss": sums.mean_loss,
+            "train_accuracy": sums.accuracy,
             "samples_per_s": sums.samples_per_s,
             "data_wait_share": sums.data_wait_share,
             **{name: validation.get(name) for name in VALIDATION_FIGURES},

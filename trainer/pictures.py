@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from inkstream.pipeline import Render
+from trainer.montage import on_white
 
 COLUMNS = 6
 
@@ -43,16 +44,10 @@ def draw_guesses(path: Path, samples: Sequence[Guessed], render: Render) -> None
         colour = "black" if sample.truth is None else "tab:green" if sample.truth == first else "tab:red"
         if sample.truth not in (None, first):
             others = [*others, f"(is {sample.truth})"]
-        axes.imshow(_on_white(sample.image, render), cmap="gray", vmin=0, vmax=255)
+        axes.imshow(on_white(sample.image, render), cmap="gray", vmin=0, vmax=255)
         axes.set_title(first, fontsize=10, color=colour, weight="bold")
         axes.set_xlabel("\n".join(others), fontsize=7, color="gray")
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
     figure.savefig(path)
-
-
-def _on_white(image: np.ndarray, render: Render) -> np.ndarray:
-    """Dark ink on light paper, whatever the model sees; colours stay as they are."""
-    dark_paper = render.paper_pixel[0] < 128 and render.encoding != "rainbow"
-    return 255 - image if dark_paper else image

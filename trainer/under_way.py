@@ -8,7 +8,7 @@ import jax
 
 import inkstream
 from trainer.agreement import Stopped
-from trainer.input import DeviceBatch
+from trainer.input import DeviceBatch, HostBatch
 
 Record = Callable[[int, DeviceBatch, dict[str, float]], None]
 
@@ -25,6 +25,7 @@ class StepsUnderWay:
     Attributes:
         step: How many steps are done.
         cursor: Position in the stream after the last of them.
+        batch: The last that was recorded, or was to be when that failed; None before.
     """
 
     def __init__(self, step: int, cursor: inkstream.Cursor, steps_ahead: int, record: Record):
@@ -37,6 +38,7 @@ class StepsUnderWay:
             record: Told of each step that is done: its number, its batch and its figures.
         """
         self.step, self.cursor = step, cursor
+        self.batch: HostBatch | None = None
         self._steps_ahead = steps_ahead
         self._record = record
         self._started: deque[_Step] = deque()
@@ -64,5 +66,6 @@ class StepsUnderWay:
             if figures["void"]:
                 self._stopped = True
                 raise Stopped
+            self.batch = batch.host
             self._record(step, batch, figures)
             self.step, self.cursor = step, batch.host.cursor

@@ -3,11 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inkstream.command_line import Failure
 from trainer.folder import RunFolder
 from trainer.input import DeviceBatch
 from trainer.journal import Journal
 from trainer.logs import read_rows
+from trainer.not_finite import NotFinite
 
 ROWS = 16
 
@@ -65,6 +65,6 @@ def test_a_resumed_run_sums_up_all_steps_since_the_last_evaluation(folder, progr
 def test_a_loss_that_is_not_a_number_ends_the_run(folder, progress):
     with Journal(folder, progress, step=0, evaluated=0) as journal:
         add(journal, 1)
-        with pytest.raises(Failure, match="loss of step 2 is nan: try a lower --learning-rate"):
+        with pytest.raises(NotFinite, match=r"step 2: the loss is nan.* lower --learning-rate"):
             add(journal, 2, loss=float("nan"))
     assert len(losses(folder)) == 1
