@@ -12,6 +12,7 @@ from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
 from trainer.agreement import Agreement, Stopped, void_batch
 from trainer.checkpoints import Checkpoints, SaveClock, keeping
+from trainer.configuration import Asked, Configuration, environment
 from trainer.curve import draw_curve
 from trainer.devices import choose_devices
 from trainer.disk import writing_to
@@ -59,6 +60,8 @@ class FitRequest:
         resume: Whether a run in `out` goes on.
         metrics: Where its figures are shown, None not at all.
         cluster: The processes that train together; None for this one alone.
+        asked: What config.json tells of the command, beside all this.
+        repeats: The file from which settings were taken, None without one.
     """
 
     service: Service
@@ -72,6 +75,8 @@ class FitRequest:
     resume: bool
     metrics: ListenAddress | None
     cluster: Cluster | None
+    asked: Asked
+    repeats: Configuration | None
 
 
 def fit(request: FitRequest) -> int:
@@ -99,6 +104,10 @@ def fit(request: FitRequest) -> int:
         # What the servers make of the pipeline decides what the run is.
         resolved = client.resolve(request.pipeline)
         run = Run.resolve(request.model, request.optimization, resolved)
+        trained_by = environment([device.device_kind for device in parallel.devices])
+        if peers.first and request.repeats is not None:
+            for line in request.repeats.check(request.asked, run.to_json(), trained_by):
+                print(line, flush=True)
         outputs = outputs_of_labels(resolved.classes, run.classes)
         held_out = run.pipeline.replace(split="validation", augment=None, shuffle=False, class_balanced=False)
         if held_out.validation:
@@ -122,7 +131,7 @@ def fit(request: FitRequest) -> int:
                 print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
             if not newest and request.sample_weights is not None:
                 request.sample_weights.check_known(key_ids(client, run.pipeline.dataset))
-            folder.describe(run)
+            folder.describe(run, request.asked, trained_by)
             checkpoints.prepare()
         agreement, shard = Agreement(peers, stop), (peers.process, peers.processes)
         compression = request.service.compression

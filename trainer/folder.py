@@ -1,6 +1,6 @@
 """A run's folder.
 
-config.json              what was asked for (`trainer.run`)
+config.json              what was asked for, what that became, what trains it (`trainer.configuration`)
 pipeline.json            the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
 classes.txt              the class of each output of the model, one a line
 checkpoints/             one folder each, named by the number of steps done (`trainer.checkpoints`)
@@ -18,6 +18,7 @@ from typing import Any
 
 from inkstream.command_line import Failure, UsageError
 from trainer.checkpoints import Checkpoints
+from trainer.configuration import Asked
 from trainer.logs import read_rows
 from trainer.optimization import MONITORS
 from trainer.run import Run
@@ -29,7 +30,7 @@ class RunFolder:
     def __init__(self, path: Path):
         """Describes the folder; creates nothing."""
         self.path = path
-        self._config = path / "config.json"
+        self.config = path / "config.json"
         self.checkpoints = path / "checkpoints"
         self.steps = path / "steps.jsonl"
         self.evaluations = path / "evaluations.jsonl"
@@ -44,7 +45,7 @@ class RunFolder:
         """
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
-        if not self._config.is_file():
+        if not self.config.is_file():
             raise UsageError(f"{self.path} exists and is not a run: choose another --out")
         if not resume:
             raise UsageError(f"{self.path} holds a run: --resume to go on with it, or choose another --out")
@@ -61,12 +62,19 @@ class RunFolder:
                 "started with (config.json), or choose another --out"
             )
 
-    def describe(self, run: Run) -> None:
-        """Creates the folder and writes what people and programs may want to read about the run."""
+    def describe(self, run: Run, asked: Asked, environment: Mapping[str, Any]) -> None:
+        """Creates the folder and writes what people and programs may want to read about the run.
+
+        Args:
+            run: What is trained.
+            asked: The command.
+            environment: What trains it, by `trainer.configuration.environment`.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         for broken in (self.not_finite, self.not_finite.with_suffix(".png")):
             broken.unlink(missing_ok=True)  # of a start before this one
-        _write_json(self._config, run.to_json())
+        about = {"command": asked.command, "options": asked.options, "run": run.to_json(), "environment": environment}
+        self.config.write_text(json.dumps(about, indent=2) + "\n")
         run.pipeline_file.save(self.path / "pipeline.json")
         (self.path / "classes.txt").write_text("".join(f"{name}\n" for name in run.classes))
 
@@ -109,7 +117,3 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if not which.isdigit() or int(which) not in steps:
         raise UsageError(f"--checkpoint must be best, last or one of {', '.join(map(str, steps))}, got {which!r}")
     return checkpoints, int(which)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n")

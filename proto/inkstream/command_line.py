@@ -34,7 +34,11 @@ class Subcommand(Protocol):
     """A module that declares one subcommand; the parser's default `run` is what does it."""
 
     def add(self, subcommands: Subcommands) -> None:
-        """Declares arguments, and `parser.set_defaults(run=run)` with `run(options) -> int | None`."""
+        """Declares arguments, and `parser.set_defaults(run=run)` with `run(options) -> int | None`.
+
+        Where there are settings from a file, too, the parser's default `earlier_words(parser, words)` says for which
+        words the file stands that `words` name. What was typed comes later, so it wins.
+        """
 
 
 class Command(NamedTuple):
@@ -68,11 +72,11 @@ def variable(dest: str) -> str:
 
 def _words(action: argparse.Action, text: str) -> list[str]:
     """What a variable's text says on the command line."""
-    if isinstance(action, argparse._StoreTrueAction):
+    if action.nargs == 0:
         if text.lower() in ("1", "true", "yes", "on"):
-            return [action.option_strings[-1]]
+            return [action.option_strings[0]]
         if text.lower() in ("", "0", "false", "no", "off"):
-            return []
+            return [] if isinstance(action, argparse._StoreTrueAction) else [action.option_strings[1]]
         raise UsageError(f"{variable(action.dest)} must be true or false, got {text!r}")
     if action.nargs not in ("+", "*") and not isinstance(action.nargs, int):
         return [action.option_strings[-1], text]
@@ -120,7 +124,7 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
         command: What can be run.
         arguments: Words after the command's name.
     """
-    words = list(arguments)
+    words, chosen = list(arguments), None
     try:
         with leaving_at_once(), _collecting_nothing():
             parser = build_parser(command, *words[:1])
@@ -130,7 +134,9 @@ def run_command(command: Command, arguments: Sequence[str]) -> int:
                 # Last of the options: an open list among them must not take a positional argument.
                 end = words.index("--") if "--" in words else len(words)
                 words[end:end] = _from_environment(chosen, words[1:end])
-        options = parser.parse_args(words)
+        earlier = chosen.get_default("earlier_words") if chosen is not None else None
+        options = parser.parse_args([*words[:1], *(earlier(chosen, words[1:]) if earlier else ()), *words[1:]])
+        options.command = [command.name, *words]
         run: Callable[[argparse.Namespace], int | None] = options.run
         return run(options) or EXIT_DONE
     except (Exception, KeyboardInterrupt, SystemExit) as error:

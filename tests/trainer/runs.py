@@ -10,6 +10,11 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
+import jax
+import numpy as np
+
+from trainer.checkpoints import Checkpoints
+
 BOUND_S = 240
 TIMES = ("data_wait_s", "seconds", "samples_per_s", "data_wait_share")
 
@@ -92,3 +97,12 @@ def assert_equal_runs(out: Path, undisturbed: Path) -> None:
     """To the bit: losses are written so that none is lost."""
     assert rows(out, "steps") == rows(undisturbed, "steps")
     assert rows(out, "evaluations") == rows(undisturbed, "evaluations")
+
+
+def host_state(out: Path) -> dict[str, bytes]:
+    """The bytes of all arrays of the newest checkpoint, by their paths."""
+    checkpoints = Checkpoints(out / "checkpoints")
+    assert checkpoints._manager is not None
+    restored = checkpoints._manager.restore(checkpoints.newest())
+    leaves = jax.tree_util.tree_leaves_with_path({"model": restored["model"], "training": restored["training"]})
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}

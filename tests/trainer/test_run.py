@@ -5,6 +5,7 @@ import pytest
 
 from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
+from trainer.configuration import Asked
 from trainer.evaluate import check_known
 from trainer.folder import RunFolder, best_step
 from trainer.optimization import Cadence, Optimization
@@ -105,7 +106,7 @@ def test_a_folder_is_not_overwritten(tmp_path):
     folder = RunFolder(tmp_path / "run")
     folder.check_free(resume=False)
     folder.check_free(resume=True)
-    folder.describe(run())
+    folder.describe(run(), Asked({}, ""), {})
     folder.check_free(resume=True)
     with pytest.raises(UsageError, match="--resume"):
         folder.check_free(resume=False)

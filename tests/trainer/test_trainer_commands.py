@@ -88,7 +88,7 @@ def test_a_run_leaves_logs_checkpoints_and_a_curve(trained, client):
             remainder="pad",
         )
     )
-    assert config["digest"] == resolved.digest
+    assert config["run"]["digest"] == resolved.digest
     assert json.loads((trained / "pipeline.json").read_text())["digest"] == resolved.digest
     steps = [json.loads(line) for line in (trained / "steps.jsonl").read_text().splitlines()]
     assert len(steps) == resolved.steps_per_epoch

@@ -140,7 +140,8 @@ def add_pipeline(parser: Options) -> None:
     )
     data.add_argument(
         "--class-balanced",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
+        default=False,
         help="train on all classes equally often: those with few samples repeat them, varied anew",
     )
 

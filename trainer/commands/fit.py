@@ -1,11 +1,12 @@
 """`trainer fit`: train a model."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from inkstream.command_line import Subcommands, leaving_at_once
 from inkstream.listening import parse_listen_address
-from trainer.commands import arguments
+from trainer.commands import arguments, config
 from trainer.commands import optimization as training
 
 EXAMPLES = """\
@@ -14,6 +15,8 @@ examples:
   trainer fit --server a:50051 b:50051 --dataset doodles --model mobilenet_v1 --alpha 0.5 --size 96 \\
       --batch-size 256 --rotate-deg 10 --shift 0.05 --scale 0.9 1.1 --stroke-dropout 0.05 --out runs/second
   The same command with --resume goes on with a run that was stopped, bit for bit as if it had not been.
+  trainer fit --config runs/first/config.json --out runs/again
+  repeats a run, bit for bit; any other option changes that setting.
 
   On two machines, the same command with its own number on each:
   trainer fit ... --coordinator a.example:4400 --processes 2 --process-id 0
@@ -47,10 +50,11 @@ def add(subcommands: Subcommands) -> None:
     training.add_cadence(parser)
     arguments.add_pipeline(parser)
     arguments.add_cluster(parser)
-    parser.set_defaults(run=run)
+    config.add_config(parser)
+    parser.set_defaults(run=partial(run, parser))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Trains."""
     pipeline = arguments.pipeline(options)
     model, (optimization, sample_weights) = arguments.model_settings(options), training.optimization(options)
@@ -73,5 +77,7 @@ def run(options: argparse.Namespace) -> int:
             resume=options.resume,
             metrics=metrics,
             cluster=cluster,
+            asked=config.asked(options, parser),
+            repeats=config.configuration(options),
         )
     )

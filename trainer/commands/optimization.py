@@ -38,7 +38,9 @@ def add_optimization(parser: Options) -> None:
     group = parser.add_argument_group("optimizer", "An update follows every --accumulate batches.")
     _add(group, "optimizer", str, "what makes an update of gradients", choices=OPTIMIZERS)
     _add(group, "momentum", float, "of sgd")
-    group.add_argument("--nesterov", action="store_true", help="let sgd's momentum look ahead")
+    group.add_argument(
+        "--nesterov", action=argparse.BooleanOptionalAction, default=False, help="let sgd's momentum look ahead"
+    )
     _add(group, "weight_decay", float, "of kernels: decoupled with adamw, in the gradient with sgd and rmsprop")
     _add(group, "clip_norm", float, "scale down gradients with a longer global norm", metavar="NORM")
     _add(group, "accumulate", int, "batches whose rows make one update, as one batch of them all would", metavar="N")

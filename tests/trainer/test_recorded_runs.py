@@ -1,0 +1,132 @@
+"""What a run leaves behind, and that it can be repeated and resumed from that, to the bit, with all that has a memory:
+accumulation, warm-up, a moving average and plateaus."""
+
+import json
+import signal
+from itertools import pairwise
+
+import pytest
+
+from tests.trainer.runs import assert_equal_runs, host_state, rows
+from trainer.cli import main
+from trainer.configuration import Asked, Configuration
+from trainer.folder import RunFolder, find_checkpoint
+from trainer.progress import ProgressLine
+
+STEPS = 24
+# Evaluations after 5, 10, 15, ... steps; nothing is progress after the first, so the third reduces the rate.
+RECIPE = (
+    f"--model mlp --dropout 0.3 --mixup 0.3 --clip-norm 1 --steps {STEPS} --eval-every 5 --accumulate 3 --warmup 6 "
+    "--ema-decay 0.9 --schedule plateau --plateau-patience 2 --min-delta 0.5"
+)
+
+
+@pytest.fixture(scope="module")
+def recorded(server, tmp_path_factory):
+    """The folder of a run."""
+    out = tmp_path_factory.mktemp("recorded") / "run"
+    given = f"--server {server.address} --dataset scribbles --size 16 --batch-size 64 --validation 0.2 --devices cpu:2"
+    assert main(["fit", *given.split(), *RECIPE.split(), "--out", str(out)]) == 0
+    return out
+
+
+def again(recorded, out, *more):
+    return main(["fit", "--config", str(recorded / "config.json"), "--out", str(out), *more])
+
+
+def stop_after(monkeypatch, step):
+    update = ProgressLine.update
+
+    def update_and_stop(self, done, text):
+        update(self, done, text)
+        if done == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ProgressLine, "update", update_and_stop)
+
+
+def test_a_run_is_repeated_from_its_config_to_the_bit(recorded, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert again(recorded, out) == 0
+    assert_equal_runs(out, recorded)
+    assert host_state(out) == host_state(recorded)
+    assert "config.json" not in capsys.readouterr().out  # nothing is other than there
+
+
+def test_a_run_that_is_interrupted_in_all_that_has_a_memory_goes_on_to_the_bit(recorded, tmp_path):
+    out = tmp_path / "run"
+    for step, waited, scale in ((11, 1, 1.0), (17, 0, 0.5)):
+        with pytest.MonkeyPatch.context() as patch:
+            stop_after(patch, step)
+            assert again(recorded, out, "--resume") == 143
+        checkpoints, newest = find_checkpoint(RunFolder(out), "last")
+        patience = checkpoints.record(newest)["standing"]["patience"]
+        assert newest == step and step % 3 == 2 and step // 3 < 6  # within an update, and that within the warm-up
+        assert (patience["plateau_waited"], patience["rate_scale"]) == (waited, scale)
+    assert again(recorded, out, "--resume") == 0
+    assert_equal_runs(out, recorded)
+    assert host_state(out) == host_state(recorded)
+    rates = [float(row["learning_rate"]) for row in rows(out, "steps")]
+    assert any(before > after for before, after in pairwise(rates))  # in spite of the warm-up
+
+
+def test_options_override_the_file_and_say_so(recorded, tmp_path, monkeypatch, capsys):
+    requests = []
+    monkeypatch.setattr("trainer.fit.fit", lambda request: requests.append(request) or 0)
+    monkeypatch.setenv("INKSTREAM_WARMUP", "0")
+    monkeypatch.setenv("INKSTREAM_CONFIG", str(recorded / "config.json"))
+    assert main(["fit", "--out", str(tmp_path / "run"), "--accumulate", "4", "--nesterov"]) == 0
+    assert again(recorded, tmp_path / "run", "--accumulate=4", "--nesterov") == 0
+    for request in requests:
+        changed = request.optimization
+        assert (changed.warmup, changed.accumulate, changed.nesterov, changed.ema_decay) == (0, 4, True, 0.9)
+        assert "--warmup 0" in request.asked.command  # what the environment said can be seen later
+    config = json.loads((recorded / "config.json").read_text())
+    lines = requests[0].repeats.check(requests[0].asked, config["run"], config["environment"])
+    assert sorted(line.split(" as in")[0] for line in lines) == [
+        "--accumulate is 4, not 3",
+        "--nesterov is True, not False",
+        "--warmup is 0, not 6",
+    ]
+
+
+def changed(recorded, path, **members):
+    path.write_text(json.dumps(json.loads((recorded / "config.json").read_text()) | members))
+    return path
+
+
+def test_other_data_is_refused_and_another_environment_is_told(recorded, tmp_path, capsys):
+    config = json.loads((recorded / "config.json").read_text())
+    other_data = changed(recorded, tmp_path / "data.json", run=config["run"] | {"fingerprint": "f0"})
+    assert main(["fit", "--config", str(other_data), "--out", str(tmp_path / "run")]) == 2
+    assert "fingerprint was 'f0', is '" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+    packages = config["environment"]["packages"]
+    older = {"environment": config["environment"] | {"packages": packages | {"jax": "0.1"}}}
+    file = Configuration.load(str(changed(recorded, tmp_path / "older.json", **older)))
+    (line,) = file.check(Asked(config["options"], ""), config["run"], config["environment"])
+    assert line.startswith("warning: jax was '0.1'") and packages["jax"] in line
+    renamed = config["run"] | {"fingerprint": "f0", "pipeline": config["run"]["pipeline"] | {"dataset": "others"}}
+    assert file.check(Asked(config["options"], ""), renamed, file.environment) == []  # asked for by its name
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("{", "is not JSON"),
+        ("[]", 'has no "options"'),
+        ('{"options": {}, "colour": 1}', "it also has colour"),
+        ('{"options": {"colour": "red", "epochs": 3}}', "options that trainer fit has not: colour"),
+        ('{"options": {"epochs": {"many": 3}}}', "epochs must be a value or a list"),
+        ('{"options": {"nesterov": "yes"}}', "nesterov must be true or false"),
+        ('{"options": {"epochs": "many"}}', "--epochs: invalid int value: 'many'"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_by_name(tmp_path, capsys, text, named):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    words = ["fit", "--server", "s:1", "--dataset", "d", "--out", str(tmp_path / "run"), "--config"]
+    assert main([*words, str(path)]) == 2
+    assert named in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "none.json")]) == 2
+    assert "cannot be read" in capsys.readouterr().err
