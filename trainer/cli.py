@@ -30,6 +30,12 @@ def _models() -> Subcommand:
     return models
 
 
+def _runs() -> Subcommand:
+    from trainer.commands import runs
+
+    return runs
+
+
 def _doctor() -> Subcommand:
     from trainer.commands import doctor
 
@@ -39,7 +45,14 @@ def _doctor() -> Subcommand:
 COMMAND = Command(
     name="trainer",
     description="Trains image models on batches from batch servers.",
-    subcommands={"fit": _fit, "evaluate": _evaluate, "predict": _predict, "models": _models, "doctor": _doctor},
+    subcommands={
+        "fit": _fit,
+        "evaluate": _evaluate,
+        "predict": _predict,
+        "models": _models,
+        "runs": _runs,
+        "doctor": _doctor,
+    },
 )
 
 

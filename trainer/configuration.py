@@ -23,6 +23,8 @@ from inkstream.command_line import UsageError
 
 PRESETS = Path(__file__).parent / "presets"
 MEMBERS = ("about", "options", "run", "environment", "command")
+# Options that say where things are and how they travel, and change nothing that is learnt.
+PLACES = ("server", "compression", "tls_ca", "tls_cert", "tls_key", "tls_server_name", "token_file")
 # Of the run: what two runs must share to get the same pixels.
 _DATA = ("fingerprint", "renderer_version", "self_test_digest")
 # Packages on which the bits of a loss depend.

@@ -11,6 +11,7 @@ from inkstream.command_line import EXIT_DONE
 from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
 from trainer.agreement import Agreement, Stopped, void_batch
+from trainer.checkpoint_names import checkpoint_names, link_checkpoints
 from trainer.checkpoints import Checkpoints, SaveClock, keeping
 from trainer.configuration import Asked, Configuration, environment
 from trainer.curve import draw_curve
@@ -165,11 +166,14 @@ def fit(request: FitRequest) -> int:
 
         def save() -> None:
             under_way.catch_up()
-            if not peers.first or under_way.step == checkpoints.newest():  # saved already, or nothing is done
+            if not peers.first or not under_way.step:
                 return
-            now = Standing(under_way.step, under_way.cursor, patience)
-            checkpoints.save(under_way.step, state, {"standing": now.to_json(), "run": run.to_json()})
-            checkpoints.prune(keeping(request.cadence, timetable, journal.best_step(settings.monitor)))
+            if under_way.step > checkpoints.newest():
+                now = Standing(under_way.step, under_way.cursor, patience)
+                checkpoints.save(under_way.step, state, {"standing": now.to_json(), "run": run.to_json()})
+                checkpoints.prune(keeping(request.cadence, timetable, journal.best_step(settings.monitor)))
+            names = checkpoint_names(run, timetable, checkpoints.steps(), read_rows(folder.evaluations))
+            link_checkpoints(folder, names)
 
         stop.defer()  # from here on a signal lets the step end that is under way
         image_shape = (run.pipeline.render.size, run.pipeline.render.size, run.pipeline.render.channels)

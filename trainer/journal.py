@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.folder import RunFolder, best_step
+from trainer.folder import RunFolder
 from trainer.input import DeviceBatch
-from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
+from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, best_step, read_rows
 from trainer.not_finite import NotFinite
 from trainer.progress import ProgressLine
 

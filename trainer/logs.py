@@ -2,9 +2,13 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+
+from trainer.optimization import MONITORS
 
 STEP_COLUMNS = ("step", "epoch", "loss", "accuracy", "samples", "learning_rate", "data_wait_s", "seconds")
 EVALUATION_COLUMNS = (
@@ -20,6 +24,8 @@ EVALUATION_COLUMNS = (
     "samples_per_s",
     "data_wait_share",
 )
+
+_TAIL_BYTES = 4096  # more than two rows
 
 
 class Table:
@@ -64,6 +70,26 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a table's .jsonl file."""
     with open(path) as lines:
         yield from map(json.loads, lines)
+
+
+def last_row(path: Path) -> dict[str, Any]:
+    """The last whole row of a table's .jsonl file, `{"step": 0}` where there is none; reads only the end of it."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        *whole, _ = file.read().split(b"\n")
+    return json.loads(whole[-1]) if whole else {"step": 0}
+
+
+def best_step(rows: Iterable[Mapping[str, Any]], monitor: str) -> int | None:
+    """The step of the evaluation with the best figure (of equals: the lowest loss in validation); None without one.
+
+    Args:
+        rows: Of the log of evaluations.
+        monitor: The figure, a key of `MONITORS`.
+    """
+    sign = 1 if MONITORS[monitor] else -1
+    known = [row for row in rows if row[monitor] is not None and math.isfinite(row[monitor])]
+    return max(known, key=lambda row: (sign * row[monitor], -(row["loss"] or 0)))["step"] if known else None
 
 
 def _truncate(path: Path, header_lines: int, stays: Any) -> None:

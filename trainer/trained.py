@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import inkstream
-from trainer.folder import RunFolder, find_checkpoint
+from trainer.checkpoint_names import find_checkpoint
+from trainer.folder import RunFolder
 from trainer.models import outline
 from trainer.run import Run
 from trainer.updates import Weights
@@ -34,8 +35,8 @@ def load(path: Path, checkpoint: str) -> Trained:
     """Loads a model.
 
     Args:
-        path: Folder of the run.
-        checkpoint: `best`, `last`, or a number.
+        path: Folder of the run, or of one of its checkpoints.
+        checkpoint: `best`, `last`, a number, or a name in `models/`.
 
     Raises:
         UsageError: There is no such checkpoint.

@@ -12,8 +12,9 @@ import inkstream
 from inkstream.pipeline import Render
 from inkstream.pipeline_file import PipelineFile
 from tests.trainer.runs import rows
+from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
-from trainer.folder import RunFolder, find_checkpoint
+from trainer.folder import RunFolder
 from trainer.montage import GAP_PX, GAP_VALUE, montage
 
 ABSURD = "--model mlp --optimizer sgd --schedule constant --learning-rate 100 --checkpoint-every-steps 1"

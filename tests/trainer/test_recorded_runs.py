@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from tests.trainer.runs import assert_equal_runs, host_state, rows
+from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
 from trainer.configuration import Asked, Configuration
-from trainer.folder import RunFolder, find_checkpoint
+from trainer.folder import RunFolder
 from trainer.progress import ProgressLine
 
 STEPS = 24
@@ -68,6 +69,23 @@ def test_a_run_that_is_interrupted_in_all_that_has_a_memory_goes_on_to_the_bit(r
     assert host_state(out) == host_state(recorded)
     rates = [float(row["learning_rate"]) for row in rows(out, "steps")]
     assert any(before > after for before, after in pairwise(rates))  # in spite of the warm-up
+
+
+def test_names_of_checkpoints_say_what_is_in_them(recorded, server, capsys):
+    found = {path.name: path.resolve().name for path in (recorded / "models").iterdir()}
+    figures = {row["step"]: float(row["map3"]) for row in rows(recorded, "evaluations")}
+    best = max(figures, key=lambda step: figures[step])
+    names = {step: f"mlp-16x16x1-epoch001-step{int(step):06}-map3-{figures[step]:.4f}" for step in ("20", "24", best)}
+    expected = {f"best-{names[best]}": best, f"last-{names['24']}": "24"}
+    assert found == expected | ({names["20"]: "20"} if best != "20" else {})
+    source = ["--server", server.address, "--dataset", "scribbles", "--devices", "cpu:2", "--json"]
+    for arguments in (
+        [str(recorded / "models" / f"last-{names['24']}")],
+        [str(recorded), "--checkpoint", f"last-{names['24']}"],
+    ):
+        assert main(["evaluate", *arguments, *source]) == 0
+        measured = json.loads(capsys.readouterr().out)
+        assert measured["step"] == 24 and measured["map3"] == pytest.approx(figures["24"], abs=1e-6)
 
 
 def test_options_override_the_file_and_say_so(recorded, tmp_path, monkeypatch, capsys):

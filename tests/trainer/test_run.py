@@ -7,7 +7,8 @@ from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
 from trainer.configuration import Asked
 from trainer.evaluate import check_known
-from trainer.folder import RunFolder, best_step
+from trainer.folder import RunFolder
+from trainer.logs import best_step
 from trainer.optimization import Cadence, Optimization
 from trainer.run import Run, output_classes, outputs_of_labels
 from trainer.settings import ModelSettings

@@ -68,9 +68,9 @@ def test_the_commands_of_the_guide_run(server, tmp_path, monkeypatch):
         words = [word.replace("localhost:50051", server.address).replace("doodles", "scribbles") for word in rest]
         if subcommand == "fit":
             words += TINY
-        if subcommand != "models":
+        if subcommand not in ("models", "runs"):
             words += ["--devices", "cpu:2"]
         assert main([subcommand, *words]) == 0, line
         seen.add(subcommand)
-    assert seen == {"fit", "models", "evaluate", "predict"}
+    assert seen == {"fit", "models", "runs", "evaluate", "predict"}
     assert (tmp_path / "submission.csv").exists() and (tmp_path / "guesses.png").exists()

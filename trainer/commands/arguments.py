@@ -58,8 +58,10 @@ def service(options: argparse.Namespace) -> Service:
 
 def add_run(parser: Options) -> None:
     """The run whose model is used, and which of its checkpoints."""
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the folder that `trainer fit --out` wrote")
-    parser.add_argument("--checkpoint", default="best", help="best (by validation MAP@3), last, or a step's number")
+    parser.add_argument(
+        "run_folder", type=Path, metavar="RUN", help="the folder that `trainer fit --out` wrote, or one of RUN/models"
+    )
+    parser.add_argument("--checkpoint", default="best", help="best (by its --monitor), last, or a step's number")
 
 
 def add_classes(parser: Options) -> None:
