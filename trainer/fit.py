@@ -60,6 +60,7 @@ class FitRequest:
         devices: See `trainer.devices`.
         resume: Whether a run in `out` goes on.
         metrics: Where its figures are shown, None not at all.
+        tensorboard: Whether event files are written.
         cluster: The processes that train together; None for this one alone.
         asked: What config.json tells of the command, beside all this.
         repeats: The file from which settings were taken, None without one.
@@ -75,6 +76,7 @@ class FitRequest:
     devices: str
     resume: bool
     metrics: ListenAddress | None
+    tensorboard: bool
     cluster: Cluster | None
     asked: Asked
     repeats: Configuration | None
@@ -186,7 +188,9 @@ def fit(request: FitRequest) -> int:
         with (
             shared(stream) as batches,
             ProgressLine(timetable.steps, "steps", done=step, quiet=not peers.first) as progress,
-            Journal(folder, progress, step, patience.step, record_step) if peers.first else NoJournal() as journal,
+            Journal(folder, progress, step, patience.step, record_step, tensorboard=request.tensorboard)
+            if peers.first
+            else NoJournal() as journal,
         ):
             under_way = StepsUnderWay(step, standing.cursor, parallel.steps_ahead, journal.add_step)
             save_is_due = SaveClock(request.cadence)

@@ -7,6 +7,7 @@ checkpoints/             one folder each, named by the number of steps done (`tr
 models/                  links to them whose names say more (`trainer.checkpoint_names`)
 steps.csv, .jsonl        a row per step (`trainer.logs`)
 evaluations.csv, .jsonl  a row per evaluation
+tensorboard/             both logs as event files, if asked for (`trainer.tensorboard`)
 curve.png                the learning curve, when the run is finished
 not-finite.json, .png    the batch with which the run broke (`trainer.not_finite`)
 """
@@ -34,6 +35,7 @@ class RunFolder:
         self.models = path / "models"
         self.steps = path / "steps.jsonl"
         self.evaluations = path / "evaluations.jsonl"
+        self.events = path / "tensorboard"
         self.curve = path / "curve.png"
         self.not_finite = path / "not-finite.json"
 

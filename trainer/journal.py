@@ -68,6 +68,7 @@ class Journal:
         step: Steps done so far; the log of steps is cut back to it.
         evaluated: Steps done at the last evaluation; the log of evaluations is cut back to it.
         recorded: Called with the row of each step that is done.
+        tensorboard: Whether TensorBoard's event files are written, too.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Journal:
         step: int,
         evaluated: int,
         recorded: Callable[[Mapping[str, Any]], None] = lambda row: None,
+        *,
+        tensorboard: bool = False,
     ):
         self._folder = folder
         self._progress = progress
@@ -85,6 +88,11 @@ class Journal:
         self._evaluations = Table(folder.evaluations, EVALUATION_COLUMNS)
         self._steps.cut(step)
         self._evaluations.cut(evaluated)
+        self._events = None
+        if tensorboard:
+            from trainer.tensorboard import EventLog  # its library loads PyTorch, where that is installed
+
+            self._events = EventLog(folder.events, step, evaluated)
         self._epoch = 0  # of the last step
         self._sums = _Sums()
         for row in read_rows(folder.steps):
@@ -99,6 +107,8 @@ class Journal:
     def __exit__(self, *error: object) -> None:
         self._steps.close()
         self._evaluations.close()
+        if self._events is not None:
+            self._events.close()
 
     def add_step(self, step: int, batch: DeviceBatch, figures: Mapping[str, float]) -> None:
         """Writes the row of a step that is done; `step` counts it.
@@ -124,6 +134,10 @@ class Journal:
         self._epoch = batch.host.epoch
         self._steps.append(**row)
         self._recorded(row)
+        if self._events is not None:
+            if batch.host.step == 0:
+                self._events.add_pictures(step, batch.host["image"])
+            self._events.add_step(row)
         self._sums.add(row, timed=not first_here)  # most of the first one's time goes into compiling it
         self._progress.update(step, f"epoch {batch.host.epoch + 1}: {self._sums}")
 
@@ -145,6 +159,8 @@ class Journal:
             **{name: validation.get(name) for name in VALIDATION_FIGURES},
         }
         self._evaluations.append(**row)
+        if self._events is not None:
+            self._events.add_evaluation(row)
         self._sums = _Sums()
         words = "epoch {epoch}, step {step:,}: loss {train_loss:.4f}, accuracy {train_accuracy:.4f}"
         if validation:

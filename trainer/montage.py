@@ -4,25 +4,21 @@ import numpy as np
 
 from inkstream.pipeline import Render
 
-MOST_PICTURES = 1024
 GAP_PX = 2
 GAP_VALUE = 160  # seen on white and on black
 
 
-def montage(images: np.ndarray, render: Render, *, most: int = MOST_PICTURES) -> np.ndarray:
-    """uint8 `[height, width, 3]`: the first rows of a batch, row by row from the top left, as nearly square as can be.
+def montage(images: np.ndarray) -> np.ndarray:
+    """uint8 `[height, width, 3]`: the rows of a batch, line by line from the top left, as nearly square as can be.
 
     Args:
         images: uint8 `[rows, size, size, channels]`, at least one row.
-        render: How they were drawn.
-        most: How many are shown.
     """
-    shown = on_white(images[:most], render)
-    count, size, _, _ = shown.shape
+    count, size, _, _ = images.shape
     columns = int(np.ceil(np.sqrt(count)))
     lines, pitch = -(-count // columns), size + GAP_PX
     sheet = np.full((lines * pitch + GAP_PX, columns * pitch + GAP_PX, 3), GAP_VALUE, np.uint8)
-    for number, image in enumerate(shown):
+    for number, image in enumerate(images):
         top, left = (GAP_PX + place * pitch for place in divmod(number, columns))
         sheet[top : top + size, left : left + size] = image  # a single channel is shown in all three
     return sheet

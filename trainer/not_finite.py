@@ -8,7 +8,9 @@ from matplotlib.image import imsave
 from inkstream.command_line import Failure
 from inkstream.pipeline import Render
 from trainer.input import HostBatch
-from trainer.montage import montage
+from trainer.montage import montage, on_white
+
+MOST_PICTURES = 1024
 
 
 class NotFinite(Failure):
@@ -49,7 +51,7 @@ class NotFinite(Failure):
         }
         path.write_text(json.dumps(known) + "\n")
         picture = path.with_suffix(".png")
-        imsave(picture, montage(batch["image"], render))
+        imsave(picture, montage(on_white(batch["image"][:MOST_PICTURES], render)))
         return Failure(
             f"{self}. The batch was that of epoch {batch.epoch}, step {batch.step}: its key ids are in {path}, its "
             f"pictures in {picture}, and batch-server preview --pipeline draws it again"

@@ -1,18 +1,25 @@
 """What a run leaves behind, and that it can be repeated and resumed from that, to the bit, with all that has a memory:
 accumulation, warm-up, a moving average and plateaus."""
 
+import io
 import json
 import signal
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
-from tests.trainer.runs import assert_equal_runs, host_state, rows
+import inkstream
+from inkstream.pipeline_file import PipelineFile
+from tests.trainer.runs import TIMES, assert_equal_runs, host_state, rows
 from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
 from trainer.configuration import Asked, Configuration
 from trainer.folder import RunFolder
+from trainer.montage import montage
 from trainer.progress import ProgressLine
+from trainer.tensorboard import events
 
 STEPS = 24
 # Evaluations after 5, 10, 15, ... steps; nothing is progress after the first, so the third reduces the rate.
@@ -27,12 +34,25 @@ def recorded(server, tmp_path_factory):
     """The folder of a run."""
     out = tmp_path_factory.mktemp("recorded") / "run"
     given = f"--server {server.address} --dataset scribbles --size 16 --batch-size 64 --validation 0.2 --devices cpu:2"
-    assert main(["fit", *given.split(), *RECIPE.split(), "--out", str(out)]) == 0
+    assert main(["fit", *given.split(), *RECIPE.split(), "--tensorboard", "--out", str(out)]) == 0
     return out
 
 
 def again(recorded, out, *more):
     return main(["fit", "--config", str(recorded / "config.json"), "--out", str(out), *more])
+
+
+def shown(out):
+    """What TensorBoard is given, in order: scalars by step, tag and value without times, and pictures."""
+    values = [
+        (event.step, value)
+        for path in sorted((out / "tensorboard").iterdir(), key=lambda path: path.suffix)
+        for event, _ in events(path)
+        for value in event.summary.value
+    ]
+    scalars = [(step, value.tag, value.simple_value) for step, value in values if not value.HasField("image")]
+    pictures = [(step, value.image.encoded_image_string) for step, value in values if value.HasField("image")]
+    return [each for each in scalars if each[1].split("/")[1] not in TIMES], pictures
 
 
 def stop_after(monkeypatch, step):
@@ -69,6 +89,26 @@ def test_a_run_that_is_interrupted_in_all_that_has_a_memory_goes_on_to_the_bit(r
     assert host_state(out) == host_state(recorded)
     rates = [float(row["learning_rate"]) for row in rows(out, "steps")]
     assert any(before > after for before, after in pairwise(rates))  # in spite of the warm-up
+    assert len(list((out / "tensorboard").iterdir())) == 3
+    assert shown(out) == shown(recorded)  # what was written after the checkpoint is cut off
+
+
+def test_tensorboard_is_shown_both_logs_and_the_first_batch(recorded, server):
+    scalars, ((first, png),) = shown(recorded)
+    for table, kind in (("steps", "step"), ("evaluations", "evaluation")):
+        logged = [
+            (int(row["step"]), f"{kind}/{name}", float(np.float32(cell)))
+            for row in rows(recorded, table)
+            for name, cell in row.items()
+            if name != "step"
+        ]
+        assert [each for each in scalars if each[1].startswith(f"{kind}/")] == logged
+    pipeline = PipelineFile.load(recorded / "pipeline.json").pipeline
+    with inkstream.connect(server.address) as client, client.stream(pipeline) as stream:
+        batch = next(iter(stream))
+    drawn = (imread(io.BytesIO(png)) * 255).round().astype(np.uint8)
+    np.testing.assert_array_equal(drawn, montage(batch["image"][:64]))
+    assert first == 1
 
 
 def test_names_of_checkpoints_say_what_is_in_them(recorded, server, capsys):

@@ -45,6 +45,12 @@ def add(subcommands: Subcommands) -> None:
         metavar="HOST:PORT",
         help="where to show figures for Prometheus, at /metrics; off unless given, port 0 picks a free one",
     )
+    parser.add_argument(
+        "--tensorboard",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="also write event files for TensorBoard, in RUN/tensorboard",
+    )
     arguments.add_model(parser)
     training.add_optimization(parser)
     training.add_cadence(parser)
@@ -76,6 +82,7 @@ def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             devices=options.devices,
             resume=options.resume,
             metrics=metrics,
+            tensorboard=options.tensorboard,
             cluster=cluster,
             asked=config.asked(options, parser),
             repeats=config.configuration(options),
