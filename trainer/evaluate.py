@@ -1,4 +1,4 @@
-"""Measuring a trained model on a dataset."""
+"""Measuring trained models on a dataset."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,16 +6,19 @@ from typing import Any
 
 import inkstream
 from inkstream.command_line import UsageError
+from inkstream.pipeline import Filter
 from trainer.devices import choose_devices
-from trainer.inference import measure
-from trainer.input import DeviceInput
+from trainer.disk import writing_to
+from trainer.ensemble import Ensemble, Samples
 from trainer.interrupts import StopSignals
+from trainer.metrics import Tally
 from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
-from trainer.run import Run, output_classes, outputs_of_labels
+from trainer.report import Report
+from trainer.run import Run, output_classes
 from trainer.service import Service
-from trainer.steps import make_inference_step
-from trainer.trained import load, pipeline_for
+from trainer.trained import Trained, load_all
+from trainer.views import Views
 
 
 @dataclass(frozen=True)
@@ -23,68 +26,92 @@ class EvaluateRequest:
     """What `trainer evaluate` was asked to do.
 
     Args:
-        run_folder: Of the run.
-        checkpoint: `best`, `last` or a number.
+        run_folders: Of the runs whose models are averaged.
+        checkpoints: Of each of them: `best`, `last` or a number.
+        views: What the models are shown.
         service: The batch servers.
         dataset: Its name there.
         split: `train`, `validation` or `all`.
-        classes: Only these; None means those that the run was restricted to.
-        batch_size: None means the run's.
+        classes: Only these; None means those that the runs were restricted to.
+        batch_size: None means the first run's.
         devices: See `trainer.devices`.
+        report: Folder for tables and pictures, or None.
     """
 
-    run_folder: Path
-    checkpoint: str
+    run_folders: list[Path]
+    checkpoints: list[str]
+    views: Views
     service: Service
     dataset: str
     split: str
     classes: list[str] | None
     batch_size: int | None
     devices: str
+    report: Path | None
 
 
 def evaluate(request: EvaluateRequest) -> dict[str, Any]:
     """The figures of `trainer.metrics.Tally.summary`, and `classes`: name, samples, top-1 and top-3 of each.
 
+    Of a single model `step` is its checkpoint; `models` names all, with their checkpoints.
+
     Raises:
-        UsageError: The dataset has a class that the model does not know.
+        UsageError: The dataset has a class that the models do not know, or they cannot be averaged.
         InkstreamError: The servers refuse or fail.
     """
     with StopSignals(), request.service.connect() as client:
         parallel = Parallel(choose_devices(request.devices))
-        trained = load(request.run_folder, request.checkpoint)
-        run = trained.run
-        infer_rows = parallel.infer(make_inference_step(trained.graph, run.pixels, run.optimization.compute))
-        only = run.pipeline.filter or inkstream.Filter()
-        if request.classes is not None:
-            only = inkstream.Filter(tuple(request.classes), only.countries, only.recognized)
-        pipeline = pipeline_for(run, request.dataset, request.split, request.batch_size, only)
-        parallel.check_batch_size(pipeline.batch_size)
-        resolved = client.resolve(pipeline)
-        check_known(run, output_classes(resolved.classes, pipeline), request.dataset)
-        stream = client.stream(pipeline, compression=request.service.compression)
-        batches = DeviceInput(stream, parallel, outputs_of_labels(resolved.classes, run.classes))
+        models = load_all(request.run_folders, request.checkpoints)
+        samples = Samples(request.dataset, request.split, _filter(models, request.classes), request.batch_size)
+        ensemble = Ensemble(models, samples, request.views, parallel)
+        resolved = client.resolve(ensemble.plain)
+        check_known(models[0].run, output_classes(resolved.classes, ensemble.plain), request.dataset)
+        tally = Tally(len(ensemble.classes))
+        report = Report(ensemble.classes, ensemble.plain.render) if request.report is not None else None
         with ProgressLine(resolved.steps_per_epoch, "batches", stderr=True) as progress:
-            tally = measure(
-                infer_rows,
-                parallel.replicate(trained.weights),
-                batches,
-                len(run.classes),
-                report=lambda done: progress.update(done, "evaluating"),
-            )
+            for batch, rows in ensemble.infer(client, request.service, resolved.classes):
+                tally.add(*rows.labelled())
+                if report is not None:
+                    report.add(batch, rows)
+                progress.update(batch.step + 1, "evaluating")
+    figures = tally.summary()
+    if request.report is not None and report is not None:
+        with writing_to(request.report, "and evaluate again"):
+            report.write(request.report, tally)
     return {
-        "step": trained.step,
-        **tally.summary(),
+        "models": [{"run": str(model.path), "step": model.step} for model in models],
+        "step": models[0].step,
+        **figures,
         "classes": [
             {"name": name, "samples": int(samples), "top1": float(first / samples), "top3": float(third / samples)}
-            for name, samples, first, third in zip(run.classes, tally.samples, tally.first, tally.third, strict=True)
+            for name, samples, first, third in zip(
+                ensemble.classes, tally.samples, tally.first, tally.third, strict=True
+            )
             if samples
         ],
     }
 
 
+def _filter(models: list[Trained], classes: list[str] | None) -> Filter | None:
+    """Lets pass what the runs let pass.
+
+    Raises:
+        UsageError: That is not the same for all.
+    """
+    filters = [model.run.pipeline.filter or inkstream.Filter() for model in models]
+    if classes is not None:
+        filters = [Filter(tuple(classes), only.countries, only.recognized) for only in filters]
+    for model, only in zip(models, filters, strict=True):
+        if only != filters[0]:
+            raise UsageError(
+                f"{models[0].path} and {model.path} were trained on samples that were chosen differently (--classes, "
+                "--countries, --recognized): they can be averaged by `trainer predict`"
+            )
+    return filters[0]
+
+
 def check_known(run: Run, classes: tuple[str, ...], dataset: str) -> None:
-    """Refuses classes that the model has no output for.
+    """Refuses classes that a run's model has no output for.
 
     Raises:
         UsageError: Names them.

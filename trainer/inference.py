@@ -1,8 +1,8 @@
-"""Running a model over a stream: validation, evaluation and prediction are this and what each does with the rows."""
+"""Running a model over a stream: validation while training is this, and what evaluating and predicting are made of."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,17 +15,32 @@ InferenceStep = Callable[..., dict[str, Any]]
 Input = AbstractContextManager[Iterator[DeviceBatch]]
 
 
-def infer(step: InferenceStep, weights: Weights, batches: Input) -> Iterator[tuple[DeviceBatch, dict[str, np.ndarray]]]:
-    """Each batch with what `trainer.steps.make_inference_step` says of the global one's rows, as arrays `[batch, ...]`.
+class Rows(NamedTuple):
+    """What is known of the rows of a global batch, in host memory.
 
-    A void batch ends it.
+    Args:
+        log_probabilities: float32 `[rows, classes]`.
+        labels: int32 `[rows]`, an output of the model; anything where the mask is 0.
+        mask: float32 `[rows]`, 0 for rows that do not count.
     """
+
+    log_probabilities: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+
+    def labelled(self) -> tuple[np.ndarray, np.ndarray]:
+        """Log-probabilities and labels of the rows that count."""
+        return self.log_probabilities[self.mask != 0], self.labels[self.mask != 0]
+
+
+def infer(step: InferenceStep, weights: Weights, batches: Input) -> Iterator[Rows]:
+    """What `step` (`trainer.steps.make_inference_step`) says of each batch. A void batch ends it."""
     with batches as stream:
         for batch in stream:
             rows = {name: joined(array) for name, array in step(weights, batch.arrays).items()}
             if rows["void"].any():
                 return
-            yield batch, rows
+            yield Rows(rows["log_probabilities"], rows["label"], rows["mask"])
 
 
 def measure(
@@ -37,7 +52,7 @@ def measure(
 ) -> Tally:
     """The tally of all labelled samples of a stream; `report` is told how many batches are done."""
     tally = Tally(classes)
-    for done, (_, rows) in enumerate(infer(step, weights, batches), start=1):
-        tally.add(rows["loss"], rows["rank"], rows["label"], rows["mask"])
+    for done, rows in enumerate(infer(step, weights, batches), start=1):
+        tally.add(*rows.labelled())
         report(done)
     return tally

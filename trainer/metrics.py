@@ -1,16 +1,17 @@
-"""Figures of merit of a classifier, from the rank that each sample's right class got."""
+"""Figures of merit of a classifier, from the place that each sample's right class got."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from inkstream.command_line import Failure
+from trainer import classification
 from trainer.classification import GUESSES
 
 
 @dataclass
 class Tally:
-    """Collects losses and ranks, batch by batch.
+    """Collects them, batch by batch.
 
     Args:
         classes: Number of classes.
@@ -26,18 +27,16 @@ class Tally:
     def __post_init__(self) -> None:
         self.samples, self.first, self.third = (np.zeros(self.classes, np.int64) for _ in range(3))
 
-    def add(self, losses: np.ndarray, ranks: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> None:
-        """Adds the rows whose mask is not 0.
+    def add(self, log_probabilities: np.ndarray, labels: np.ndarray) -> None:
+        """Adds samples.
 
         Args:
-            losses: float32 `[rows]`.
-            ranks: int32 `[rows]`, 0 is best.
-            labels: int32 `[rows]`, 0 to classes - 1.
-            mask: `[rows]`.
+            log_probabilities: float32 `[samples, classes]`.
+            labels: int32 `[samples]`, 0 to classes - 1.
         """
-        kept = mask != 0
-        losses, ranks, labels = losses[kept], ranks[kept], labels[kept]
-        self.loss += float(losses.sum(dtype=np.float64))
+        ranks = classification.ranks(log_probabilities, labels)
+        right = np.take_along_axis(log_probabilities, labels[:, None], axis=-1)
+        self.loss -= float(right.sum(dtype=np.float64))
         self.reciprocal += float((1 / (ranks[ranks < GUESSES] + 1)).sum())
         self.samples += np.bincount(labels, minlength=self.classes)
         self.first += np.bincount(labels[ranks == 0], minlength=self.classes)

@@ -1,4 +1,4 @@
-"""A contact sheet of predictions: each picture with what the model takes it for."""
+"""A contact sheet: pictures, each with what a model takes it for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,39 +14,45 @@ from trainer.montage import on_white
 COLUMNS = 6
 
 
-class Guessed(NamedTuple):
-    """A sample and its guesses.
+class Captioned(NamedTuple):
+    """A picture with words.
 
     Args:
         image: uint8 `[size, size, channels]`.
-        guesses: Class names, best first.
-        truth: The right one, if known.
+        title: Above it.
+        colour: Of the title.
+        lines: Below it.
     """
 
     image: np.ndarray
-    guesses: Sequence[str]
-    truth: str | None
+    title: str
+    colour: str
+    lines: Sequence[str]
 
 
-def draw_guesses(path: Path, samples: Sequence[Guessed], render: Render) -> None:
-    """Writes a PNG; where the truth is known, a right first guess is green and a wrong one red.
+def guessed(image: np.ndarray, guesses: Sequence[str], truth: str | None) -> Captioned:
+    """A sample with its guesses, best first; where the truth is known, a right first one is green, a wrong one red."""
+    first, *others = guesses
+    if truth not in (None, first):
+        others.append(f"(is {truth})")
+    return Captioned(image, first, "black" if truth is None else "tab:green" if truth == first else "tab:red", others)
+
+
+def draw_sheet(path: Path, pictures: Sequence[Captioned], render: Render) -> None:
+    """Writes a PNG.
 
     Args:
-        path: Of the picture.
-        samples: At least one.
-        render: How the images were drawn.
+        path: Of the sheet.
+        pictures: At least one.
+        render: How they were drawn.
     """
-    rows = -(-len(samples) // COLUMNS)
-    apart = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12)  # else a row's guesses touch the next row's titles
+    rows = -(-len(pictures) // COLUMNS)
+    apart = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.12)  # else a row's words touch the next row's titles
     figure = Figure(figsize=(COLUMNS * 1.8, rows * 2.4), layout=apart, dpi=120)
-    for axes, sample in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, samples, strict=False):
-        first, *others = sample.guesses
-        colour = "black" if sample.truth is None else "tab:green" if sample.truth == first else "tab:red"
-        if sample.truth not in (None, first):
-            others = [*others, f"(is {sample.truth})"]
-        axes.imshow(on_white(sample.image, render), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(first, fontsize=10, color=colour, weight="bold")
-        axes.set_xlabel("\n".join(others), fontsize=7, color="gray")
+    for axes, picture in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, pictures, strict=False):
+        axes.imshow(on_white(picture.image, render), cmap="gray", vmin=0, vmax=255)
+        axes.set_title(picture.title, fontsize=10, color=picture.colour, weight="bold")
+        axes.set_xlabel("\n".join(picture.lines), fontsize=7, color="gray")
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

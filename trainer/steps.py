@@ -59,7 +59,7 @@ def make_train_step(
             return classification.losses(logits, targets).sum(), (stats, logits)
 
         (loss, (stats, logits)), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights.params)
-        correct = ((classification.ranks(logits, labels) == 0) * mask).sum()
+        correct = ((logits.argmax(-1) == labels) * mask).sum()
         loss, correct, samples, void, total = sum_over_devices(
             (loss, correct, mask.sum(), batch["void"].sum(), Gathered(gradients, mixed(batch["weight"]).sum()))
         )
@@ -81,23 +81,22 @@ def make_train_step(
 def make_inference_step(graph: Any, pixels: Pixels, compute: str) -> Callable[[Weights, Batch], dict[str, jax.Array]]:
     """The function `(weights, batch) -> rows`, using the running statistics; `compute` is the type of arithmetic.
 
-    Rows are those of the global batch, `[devices, rows]`: `loss` float32, `rank` int32 (of the right class), `guesses`
-    int32 with a third axis of 3, and `label`, `mask` and `void` as they were given.
+    Rows are those of the global batch, `[devices, rows]`: `log_probabilities` float32 with a third axis of classes, and
+    `label`, `mask` and `void` as they were given.
     """
 
     def inference_step(weights: Weights, batch: Batch) -> dict[str, jax.Array]:
-        model = nnx.merge(graph, as_computed(weights.params, compute), weights.stats)
-        logits = model(pixels.normalize(batch["image"]).astype(compute), None).astype(jnp.float32)
-        labels = batch["label"]
-        every = classification.targets(labels, jnp.ones(len(labels)), logits.shape[-1])
-        rows = {
-            "loss": classification.losses(logits, every),
-            "rank": classification.ranks(logits, labels),
-            "guesses": classification.guesses(logits),
-        }
+        logits = logits_of(graph, pixels, compute, weights, batch["image"])
+        rows = {"log_probabilities": jax.nn.log_softmax(logits)}
         return gather_rows(rows | {name: batch[name] for name in ("label", "mask", "void")})
 
     return inference_step
+
+
+def logits_of(graph: Any, pixels: Pixels, compute: str, weights: Weights, images: jax.Array) -> jax.Array:
+    """float32 `[rows, classes]` for uint8 `[rows, size, size, channels]`, by the running statistics."""
+    model = nnx.merge(graph, as_computed(weights.params, compute), weights.stats)
+    return model(pixels.normalize(images).astype(compute), None).astype(jnp.float32)
 
 
 def as_computed(params: Any, compute: str) -> Any:

@@ -1,68 +1,93 @@
-"""The competition's submission file: `key_id,word`, three guesses separated by blanks, written so that it can go on."""
+"""Guesses as a CSV file: the competition's, or the likeliest classes with their probabilities."""
 
-import json
-import os
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-_HEADER = "key_id,word\n"
+from trainer.classification import GUESSES, guesses
+from trainer.unfinished import Unfinished
 
 
-def words(guesses: Sequence[str]) -> str:
-    """Class names as one cell: blanks inside a name become underscores."""
-    return " ".join(name.replace(" ", "_") for name in guesses)
+class Format:
+    """What a row says of a sample.
 
-
-class Submission:
-    """Writes `path`.part and renames it when it is finished.
-
-    An unfinished file with the same identity is continued; any other is written anew.
+    Without a number of classes it is the competition's: `key_id,word`, three guesses separated by blanks, in which
+    blanks inside a class name become underscores. With one, each class and its probability have columns of their own.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]):
-        """Opens the file.
+    def __init__(self, classes: Sequence[str], top: int | None):
+        """For a model.
+
+        Args:
+            classes: Of its outputs.
+            top: How many are written with their probabilities, or None for the competition's format.
+        """
+        self._top = None if top is None else min(top, len(classes))
+        self._cells = [name.replace(" ", "_") if top is None else name for name in classes]
+        header = ["word"]
+        if self._top is not None:
+            header = [f"{column}_{place}" for place in range(1, self._top + 1) for column in ("class", "probability")]
+        self.header = ["key_id", *header]
+
+    def rows(self, key_ids: np.ndarray, log_probabilities: np.ndarray) -> list[list[str]]:
+        """A row for each sample.
+
+        Args:
+            key_ids: uint64 `[samples]`.
+            log_probabilities: float32 `[samples, classes]`.
+        """
+        best = guesses(log_probabilities, self._top or GUESSES)
+        named = [[self._cells[output] for output in row] for row in best.tolist()]
+        if self._top is None:
+            cells = [[" ".join(row)] for row in named]
+        else:
+            likely = np.exp(np.take_along_axis(log_probabilities, best, axis=-1)).tolist()
+            cells = [
+                [cell for name, probability in zip(*row, strict=True) for cell in (name, f"{probability:.6g}")]
+                for row in zip(named, likely, strict=True)
+            ]
+        return [[str(key_id), *row] for key_id, row in zip(key_ids.tolist(), cells, strict=True)]
+
+
+class Submission(Unfinished):
+    """A CSV file of guesses that goes on where it was stopped.
+
+    Attributes:
+        rows: How many it has.
+    """
+
+    def __init__(self, path: Path, identity: Any, format: Format):
+        """Opens it.
 
         Args:
             path: Of the finished file.
-            identity: All that decides what its rows are; what JSON can hold.
+            identity: As for `Unfinished`.
+            format: Of its rows.
         """
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._identity = path.with_name(path.name + ".part.json")
-        wanted = json.dumps(identity)
-        known = self._identity.read_text() if self._identity.is_file() and self._part.is_file() else None
-        if known != wanted:
-            self._part.write_text(_HEADER)  # before the identity, which vouches for it
-            self._identity.write_text(wanted)
-        self._file = open(self._part, "r+", newline="")
-        self.rows = max(0, sum(line.endswith("\n") for line in self._file) - 1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+        super().__init__(path, identity, heading=_lines([format.header]))
+        self._format = format
+        self.rows = max(0, sum(line.endswith(b"\n") for line in self.file) - 1)
 
     def keep(self, rows: int) -> None:
-        """Forgets all rows after the first `rows`."""
-        self._file.seek(0)
-        kept = [self._file.readline() for _ in range(rows + 1)]
-        self._file.seek(0)
-        self._file.writelines(kept or [_HEADER])
-        self._file.truncate()
+        """Forgets all rows after the first `rows`, and goes on behind them."""
+        self.file.seek(0)
+        for _ in range(rows + 1):
+            self.file.readline()
+        self.file.truncate()
         self.rows = rows
 
-    def append(self, key_ids: np.ndarray, cells: Sequence[str]) -> None:
-        """Adds rows: key ids uint64 `[rows]` and what `words` made for each."""
-        self._file.writelines(f"{key_id},{cell}\n" for key_id, cell in zip(key_ids, cells, strict=True))
-        self._file.flush()
-        self.rows += len(cells)
+    def append(self, key_ids: np.ndarray, log_probabilities: np.ndarray) -> None:
+        """Adds samples: key ids uint64 `[samples]` and log-probabilities float32 `[samples, classes]`."""
+        self.file.write(_lines(self._format.rows(key_ids, log_probabilities)))
+        self.file.flush()
+        self.rows += len(key_ids)
 
-    def finish(self) -> None:
-        """Gives the file its name."""
-        self._file.close()
-        os.replace(self._part, self._path)
-        self._identity.unlink()
+
+def _lines(rows: list[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()

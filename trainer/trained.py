@@ -1,10 +1,11 @@
 """A trained model: what evaluating, predicting and exporting read of a run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import inkstream
+from inkstream.command_line import UsageError
 from trainer.checkpoint_names import find_checkpoint
 from trainer.folder import RunFolder
 from trainer.models import outline
@@ -49,16 +50,20 @@ def load(path: Path, checkpoint: str) -> Trained:
     return Trained(path, step, run, model.graph, weights)
 
 
-def pipeline_for(
-    run: Run, dataset: str, split: str, batch_size: int | None, only: inkstream.Filter | None
-) -> inkstream.Pipeline:
-    """Pictures as the run's were drawn, but not varied and in dataset order."""
-    return run.pipeline.replace(
-        dataset=dataset,
-        split=split,
-        batch_size=batch_size or run.pipeline.batch_size,
-        augment=None,
-        shuffle=False,
-        class_balanced=False,
-        filter=only,
-    )
+def load_all(paths: Sequence[Path], checkpoints: Sequence[str]) -> list[Trained]:
+    """The models of these checkpoints of each of these runs.
+
+    Raises:
+        UsageError: As `load`, or one comes twice.
+        Failure: As `load`.
+    """
+    models: dict[tuple[Path, int], Trained] = {}
+    for path in paths:
+        for checkpoint in checkpoints:
+            model = load(path, checkpoint)
+            if (path.resolve(), model.step) in models:
+                raise UsageError(
+                    f"{path}, checkpoint {model.step}, is named twice ({checkpoint!r} is that, too): name each once"
+                )
+            models[path.resolve(), model.step] = model
+    return list(models.values())

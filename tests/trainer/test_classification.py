@@ -14,8 +14,9 @@ def test_rank_is_the_place_in_a_stable_sort(classes):
     labels = rng.integers(0, classes, 500).astype(np.int32)
     order = np.argsort(-logits, axis=1, kind="stable")
     expected = np.argmax(order == labels[:, None], axis=1)
-    np.testing.assert_array_equal(classification.ranks(jnp.array(logits), jnp.array(labels)), expected)
-    np.testing.assert_array_equal(classification.guesses(jnp.array(logits)), order[:, :3])
+    np.testing.assert_array_equal(classification.ranks(logits, labels), expected)
+    for count in (1, 3, classes):
+        np.testing.assert_array_equal(classification.guesses(logits, count), order[:, :count])
 
 
 def test_label_smoothing_spreads_the_target():
@@ -40,16 +41,34 @@ def test_labels_map_to_outputs_and_unknown_ones_are_masked():
     assert found.tolist() == [0, 0] and not known.any()
 
 
+def test_what_is_not_a_number_is_never_right():
+    scores = np.array([[np.nan, np.nan], [0, np.nan]], np.float32)
+    assert (classification.ranks(scores, np.array([0, 0], np.int32)) > 0).all()
+
+
+def test_averages_are_of_probabilities():
+    rng = np.random.default_rng(3)
+    probabilities = rng.dirichlet(np.ones(5), size=(4, 20))
+    logarithms = np.log(probabilities).astype(np.float32)
+    averaged = classification.averaged(list(logarithms))
+    np.testing.assert_allclose(np.exp(averaged), probabilities.mean(axis=0), rtol=1e-5)
+    np.testing.assert_array_equal(classification.averaged([logarithms[0]]), logarithms[0])
+    # far below what a float32 can hold as a probability
+    faint = [np.array([[0.0, -200.0]], np.float32), np.array([[0.0, -201.0]], np.float32)]
+    np.testing.assert_allclose(classification.averaged(faint)[0, 1], -200 + np.log((1 + np.exp(-1)) / 2), rtol=1e-6)
+
+
 def test_tally_against_the_definitions():
     rng = np.random.default_rng(1)
-    ranks = rng.integers(0, 6, 500).astype(np.int32)
+    scores = np.log(rng.dirichlet(np.ones(5), size=500)).astype(np.float32)
     labels = rng.integers(0, 4, 500).astype(np.int32)  # class 4 never comes
-    losses = rng.random(500).astype(np.float32)
-    mask = (rng.random(500) < 0.9).astype(np.float32)
     tally = Tally(5)
     for part in np.array_split(np.arange(500), 7):
-        tally.add(losses[part], ranks[part], labels[part], mask[part])
-    kept = [(int(r), int(c), float(loss)) for r, c, loss, m in zip(ranks, labels, losses, mask, strict=True) if m]
+        tally.add(scores[part], labels[part])
+    kept = [
+        (sorted(row, reverse=True).index(row[label]), int(label), -row[label])
+        for row, label in zip(scores.astype(float).tolist(), labels, strict=True)
+    ]
     per_class = [[r == 0 for r, c, _ in kept if c == label] for label in range(4)]
     summary = tally.summary()
     assert summary["samples"] == len(kept)

@@ -13,6 +13,7 @@ from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter
 from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
 from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, ModelSettings
+from trainer.views import Views
 
 T = TypeVar("T")
 Options: TypeAlias = argparse._ActionsContainer  # a parser or one of its groups
@@ -21,6 +22,8 @@ DEVICES_HELP = (
     "all; how many (2); which, by number (0,2 or 1,); cpu, one CPU device that uses every core; cpu:N, the processor "
     "as N devices, for trying out several"
 )
+
+CHECKPOINT_HELP = "best (by its --monitor), last, or a step's number"
 
 SERVER_HELP = "host:port of each batch server, or dns:///name:port for all that the name resolves to"
 
@@ -56,12 +59,48 @@ def service(options: argparse.Namespace) -> Service:
     return Service(options.server, tls if tls != TLS() else None, options.token_file, options.compression)
 
 
-def add_run(parser: Options) -> None:
-    """The run whose model is used, and which of its checkpoints."""
+def add_models(parser: Options) -> None:
+    """The models that are used together: runs, checkpoints of each, and what they are shown."""
     parser.add_argument(
-        "run_folder", type=Path, metavar="RUN", help="the folder that `trainer fit --out` wrote, or one of RUN/models"
+        "run_folders",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the folder that `trainer fit --out` wrote, or one of RUN/models; of several, probabilities are averaged",
     )
-    parser.add_argument("--checkpoint", default="best", help="best (by its --monitor), last, or a step's number")
+    parser.add_argument(
+        "--checkpoint",
+        nargs="+",
+        default=["best"],
+        metavar="WHICH",
+        help=f"{CHECKPOINT_HELP}; of several, the probabilities are averaged",
+    )
+    group = parser.add_argument_group(
+        "test-time augmentation", "Each sample is shown in several views, and the probabilities are averaged."
+    )
+    group.add_argument(
+        "--tta",
+        type=int,
+        default=Views.passes,
+        metavar="N",
+        help="besides the plain pictures, N further passes in which they are varied as in training",
+    )
+    group.add_argument(
+        "--tta-flip",
+        action="store_true",
+        help="each picture also as its mirror image, left to right; helps where the training had --flip-horizontal",
+    )
+    group.add_argument(
+        "--tta-stroke-dropout",
+        type=float,
+        metavar="P",
+        help="in the further passes, only leave out each stroke with this probability",
+    )
+
+
+def views(options: argparse.Namespace) -> Views:
+    """What the models of `add_models` are shown."""
+    return checked(lambda: Views(passes=options.tta, flip=options.tta_flip, stroke_dropout=options.tta_stroke_dropout))
 
 
 def add_classes(parser: Options) -> None:
