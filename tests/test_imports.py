@@ -1,9 +1,12 @@
 """Each part of the project imports only what its environment holds."""
 
+import importlib
 import subprocess
 import sys
 
 import pytest
+
+import inkstream
 
 CLIENT = ("grpc", "google.protobuf", "google.rpc.status_pb2", "numpy", "xxhash")
 SERVER_NEVER = {"jax", "jaxlib", "flax", "optax", "orbax", "matplotlib", "trainer"}
@@ -22,6 +25,15 @@ def test_client_needs_only_its_few_dependencies() -> None:
     theirs = modules_after(f"import {', '.join(CLIENT)}")
     ours = modules_after("import inkstream.public") - theirs - set(sys.stdlib_module_names)
     assert ours == {"inkstream"}
+
+
+@pytest.mark.parametrize("framework", ["torch", "keras", "tensorflow"])
+def test_an_adapter_without_its_framework_says_what_to_install(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if f"{name}.".startswith((f"{framework}.", f"inkstream.{framework}."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, framework, None)  # type: ignore[arg-type]  # which makes its import fail
+    with pytest.raises(inkstream.MissingFramework, match=f"pip install .*{framework}"):
+        importlib.import_module(f"inkstream.{framework}")
 
 
 def test_an_import_starts_without_what_serving_needs() -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "InkstreamError",
     "InvalidPipeline",
     "InvalidRequest",
+    "MissingFramework",
     "Pipeline",
     "Render",
     "RendererInfo",

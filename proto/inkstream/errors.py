@@ -15,7 +15,8 @@ InkstreamError
 │   └── ServerDraining                      it is stopping; `.retry_after_s`
 ├── DeadlineExceeded     (TimeoutError)     an answer did not come in time
 ├── ServerFailure        (RuntimeError)     an unexpected failure in the server, named by an id in its log
-└── ForkedClient         (RuntimeError)     a client was used in a forked child
+├── ForkedClient         (RuntimeError)     a client was used in a forked child
+└── MissingFramework     (ImportError)      an adapter's framework is not installed
 """
 
 from collections.abc import Sequence
@@ -105,3 +106,7 @@ class ServerFailure(InkstreamError, RuntimeError):
 
 class ForkedClient(InkstreamError, RuntimeError):
     """A client was used in a forked child: connect there instead."""
+
+
+class MissingFramework(InkstreamError, ImportError):
+    """The framework of an adapter is not installed, or too old."""

@@ -34,6 +34,9 @@ from inkstream.errors import (
     InvalidRequest as InvalidRequest,
 )
 from inkstream.errors import (
+    MissingFramework as MissingFramework,
+)
+from inkstream.errors import (
     RottenData as RottenData,
 )
 from inkstream.errors import (
