@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.dataset import served
-from benchmarks.peers.environment import peers_python
 from benchmarks.peers.json_drawings import write_json
 from benchmarks.peers.report import tables_of
-from benchmarks.peers.settings import settings
+from benchmarks.peers.settings import PINS, settings
 from benchmarks.table import Table
+from deploy.pinned_environment import python_with
 
 ROUNDS = 3
 _PROGRAM_TIMEOUT_S = 120
@@ -24,7 +24,7 @@ _PROGRAM_TIMEOUT_S = 120
 
 def tables(dataset: Path) -> list[Table]:
     """Compares, with a dataset that is alone in its folder."""
-    python = peers_python()
+    python = python_with(PINS)
     rates: dict[tuple[str, str], list[float]] = defaultdict(list)
     with TemporaryDirectory() as scratch, served(dataset) as address:
         drawings = Path(scratch) / "json.lmdb"

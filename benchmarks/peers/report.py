@@ -3,17 +3,18 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
-from benchmarks.peers.environment import peers_versions
-from benchmarks.peers.settings import DATALOADER, KERNEL, NONE, SPARSE
+from benchmarks.peers.settings import DATALOADER, KERNEL, NONE, PINS, SPARSE
 from benchmarks.table import Table
 
 Rates = Mapping[tuple[str, str], Sequence[float]]
 
+_COMPARED = ("torch", "grain", "tensorflow-cpu", "opencv-python-headless", "lmdb", "orjson")
+_VERSIONS = dict(line.split("==") for line in PINS.read_text().split())
 _NOTES = (
     "Everybody reads the same drawings, augments their points alike and draws them antialiased, with the same cores "
     "for everything. Peers keep a drawing as JSON text in LMDB and draw with OpenCV, a batch a call; of each the best "
     "setting is shown. Inkstream's batches come over gRPC from a server process on the same cores. "
-    f"{peers_versions()}."
+    f"{', '.join(f'{name} {_VERSIONS[name]}' for name in _COMPARED)}."
 )
 
 

@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from deploy.pinned_environment import ROOT
+
+PINS = ROOT / "requirements" / "peers.txt"
+
 SPARSE = "Inkstream, sparse words"
 NONE = "Inkstream, no compression"
 DATALOADER = "PyTorch DataLoader"

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from tests.parity.environment import ROOT, references_python
+from deploy.pinned_environment import ROOT, python_with
 
 if __name__ == "__main__":
-    sys.exit(subprocess.run([references_python(), "-m", "tests.parity.compare", *sys.argv[1:]], cwd=ROOT).returncode)
+    python = python_with(ROOT / "requirements" / "references.txt", "[trainer]")
+    sys.exit(subprocess.run([python, "-m", "tests.parity.compare", *sys.argv[1:]], cwd=ROOT).returncode)
