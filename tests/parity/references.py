@@ -145,17 +145,3 @@ def make(name: str, size_px: int, folder: Path) -> tuple[Logits, Path, int]:
     path = folder / f"{name}.safetensors"
     module = of_torch[name]()
     return torch_reference(module, path), path, sum(parameter.numel() for parameter in module.parameters())
-
-
-NAMES = (
-    "mobilenet_v1",
-    "mobilenet_v1_bias",
-    "mobilenet_v2",
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "resnet50_keras",
-    "seresnext50_32x4d",
-    "vgg19",
-    "efficientnet_b0",
-)
