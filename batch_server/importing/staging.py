@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +34,7 @@ class Staging:
         """
         self.target = target
         self.folder = folder_of(target)
+        self._made = [parent for parent in self.folder.parents if not parent.exists()]
         self._lock = self._locked()
 
     def __enter__(self) -> "Staging":
@@ -103,16 +105,18 @@ class Staging:
         sync_folder(self.target.parent)
 
     def remove(self) -> None:
-        """Deletes the folder."""
+        """Deletes the folder, and those above it that were made for it and hold nothing else."""
         self.empty()
         (self.folder / LOCK).unlink()
         self.folder.rmdir()
+        self._remove_made()
 
     def _locked(self) -> IO[bytes]:
         while True:
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
+                self._remove_made()
                 raise ImportFailed(
                     f"cannot create the folder {self.folder}: {error.strerror}; choose another --dataset"
                 ) from error
@@ -132,6 +136,12 @@ class Staging:
             except FileNotFoundError:
                 pass
             file.close()  # that lock was removed by an import that ended just now
+
+    def _remove_made(self) -> None:
+        with suppress(OSError):  # the dataset is there, or what others have put beside it
+            for folder in self._made:
+                if folder.exists():
+                    folder.rmdir()
 
     def _state(self) -> dict[str, Any]:
         try:

@@ -104,9 +104,19 @@ def test_without_a_drawing_there_is_no_dataset(tmp_path, run_import):
     (tmp_path / "b.csv").write_bytes(CSV % 0)
     for folder in (tmp_path, tmp_path / "empty"):
         folder.mkdir(exist_ok=True)
-        summary = run_import(folder, to=tmp_path / "out" / "x.lmdb")
+        summary = run_import(folder, to=tmp_path / "out" / "deeper" / "x.lmdb")
         assert summary.samples == 0
-        assert list((tmp_path / "out").iterdir()) == []
+        assert not (tmp_path / "out").exists(), "folders that were made for it are gone"
+    (tmp_path / "out").mkdir()
+    run_import(tmp_path, to=tmp_path / "out" / "deeper" / "x.lmdb")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_leaves_none_above_it(tmp_path, run_import):
+    (tmp_path / "a.csv").write_bytes(CSV % 5)
+    with pytest.raises(ImportFailed, match="cannot create the folder"):
+        run_import(tmp_path / "a.csv", to=tmp_path / "out" / "deeper" / f"{'x' * 250}.lmdb")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_an_existing_dataset_is_replaced_only_on_demand_and_only_by_a_whole_one(tmp_path, run_import):
