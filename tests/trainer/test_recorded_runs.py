@@ -1,10 +1,15 @@
 """What a run leaves behind, and that it can be repeated and resumed from that, to the bit, with all that has a memory:
 accumulation, warm-up, a moving average and plateaus."""
 
+import contextlib
 import io
 import json
 import signal
+import time
 from itertools import pairwise
+from pathlib import Path
+from threading import Event
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,19 +17,23 @@ from matplotlib.image import imread
 
 import inkstream
 from inkstream.pipeline_file import PipelineFile
+from inkstream.stats import StreamStats
 from tests.trainer.runs import TIMES, assert_equal_runs, host_state, rows
 from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
 from trainer.configuration import Asked, Configuration
 from trainer.folder import RunFolder
+from trainer.metrics import Tally
+from trainer.monitoring import RunFigures
 from trainer.montage import montage
 from trainer.progress import ProgressLine
 from trainer.tensorboard import events
 
-STEPS = 24
-# Evaluations after 5, 10, 15, ... steps; nothing is progress after the first, so the third reduces the rate.
+STEPS, STOP = 26, 23
+EPOCH = 29  # batches of the stream
+# Evaluations after 5, 10, 15, ... steps; none is progress after the first, so the third and the fifth reduce the rate.
 RECIPE = (
-    f"--model mlp --dropout 0.3 --mixup 0.3 --clip-norm 1 --steps {STEPS} --eval-every 5 --accumulate 3 --warmup 6 "
+    f"--model mlp --dropout 0.3 --clip-norm 1 --steps {STEPS} --eval-every 5 --accumulate 3 --warmup 8 "
     "--ema-decay 0.9 --schedule plateau --plateau-patience 2 --min-delta 0.5"
 )
 
@@ -66,30 +75,69 @@ def stop_after(monkeypatch, step):
     monkeypatch.setattr(ProgressLine, "update", update_and_stop)
 
 
-def test_a_run_is_repeated_from_its_config_to_the_bit(recorded, tmp_path, capsys):
-    out = tmp_path / "run"
-    assert again(recorded, out) == 0
-    assert_equal_runs(out, recorded)
-    assert host_state(out) == host_state(recorded)
-    assert "config.json" not in capsys.readouterr().out  # nothing is other than there
+class Repeated(NamedTuple):
+    """A run again: its folder, what it said, and how far its training stream came while each batch was validated."""
+
+    out: Path
+    said: str
+    streamed: list[StreamStats]
+
+
+@pytest.fixture(scope="module")
+def repeated(recorded, tmp_path_factory):
+    out, streamed, training = tmp_path_factory.mktemp("repeated") / "run", [], []
+    begin, add = RunFigures.begin, Tally.add
+
+    def begin_and_watch(self, about, stats):
+        training.append(stats)
+        begin(self, about, stats)
+
+    def add_when_training_is_ahead(self, *rows):
+        deadline = time.monotonic() + 60
+        while len(streamed) < 2 and whole(training[0]()) < EPOCH and time.monotonic() < deadline:
+            Event().wait(0.001)
+        streamed.append(training[0]())
+        add(self, *rows)
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.setattr(RunFigures, "begin", begin_and_watch)
+        patch.setattr(Tally, "add", add_when_training_is_ahead)
+        assert again(recorded, out) == 0
+    return Repeated(out, said.getvalue(), streamed)
+
+
+def whole(stats):
+    """Batches of training that are here or were used."""
+    return stats.batches + stats.ready_batches
+
+
+def test_a_run_is_repeated_from_its_config_to_the_bit(recorded, repeated):
+    assert_equal_runs(repeated.out, recorded)
+    assert host_state(repeated.out) == host_state(recorded)
+    assert "config.json" not in repeated.said  # nothing is other than there
+
+
+def test_the_training_stream_fills_its_buffer_while_a_batch_is_validated(repeated):
+    first = repeated.streamed[0]
+    assert first.batches < 10 and whole(first) == EPOCH  # it was stopped by nothing but the end of the data
+    assert len({stats.batches for stats in repeated.streamed[:3]}) == 1  # and none was used meanwhile
 
 
 def test_a_run_that_is_interrupted_in_all_that_has_a_memory_goes_on_to_the_bit(recorded, tmp_path):
     out = tmp_path / "run"
-    for step, waited, scale in ((11, 1, 1.0), (17, 0, 0.5)):
-        with pytest.MonkeyPatch.context() as patch:
-            stop_after(patch, step)
-            assert again(recorded, out, "--resume") == 143
-        checkpoints, newest = find_checkpoint(RunFolder(out), "last")
-        patience = checkpoints.record(newest)["standing"]["patience"]
-        assert newest == step and step % 3 == 2 and step // 3 < 6  # within an update, and that within the warm-up
-        assert (patience["plateau_waited"], patience["rate_scale"]) == (waited, scale)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, STOP)
+        assert again(recorded, out) == 143
+    checkpoints, newest = find_checkpoint(RunFolder(out), "last")
+    patience = checkpoints.record(newest)["standing"]["patience"]
+    assert newest == STOP and STOP % 3 == 2 and STOP // 3 < 8  # within an update, and that within the warm-up
+    assert (patience["plateau_waited"], patience["rate_scale"]) == (1, 0.5)
     assert again(recorded, out, "--resume") == 0
     assert_equal_runs(out, recorded)
     assert host_state(out) == host_state(recorded)
     rates = [float(row["learning_rate"]) for row in rows(out, "steps")]
     assert any(before > after for before, after in pairwise(rates))  # in spite of the warm-up
-    assert len(list((out / "tensorboard").iterdir())) == 3
+    assert len(list((out / "tensorboard").iterdir())) == 2
     assert shown(out) == shown(recorded)  # what was written after the checkpoint is cut off
 
 
@@ -115,17 +163,17 @@ def test_names_of_checkpoints_say_what_is_in_them(recorded, server, capsys):
     found = {path.name: path.resolve().name for path in (recorded / "models").iterdir()}
     figures = {row["step"]: float(row["map3"]) for row in rows(recorded, "evaluations")}
     best = max(figures, key=lambda step: figures[step])
-    names = {step: f"mlp-16x16x1-epoch001-step{int(step):06}-map3-{figures[step]:.4f}" for step in ("20", "24", best)}
-    expected = {f"best-{names[best]}": best, f"last-{names['24']}": "24"}
-    assert found == expected | ({names["20"]: "20"} if best != "20" else {})
+    names = {step: f"mlp-16x16x1-epoch001-step{int(step):06}-map3-{figures[step]:.4f}" for step in ("25", "26", best)}
+    expected = {f"best-{names[best]}": best, f"last-{names['26']}": "26"}
+    assert found == expected | ({names["25"]: "25"} if best != "25" else {})
     source = ["--server", server.address, "--dataset", "scribbles", "--devices", "cpu:2", "--json"]
     for arguments in (
-        [str(recorded / "models" / f"last-{names['24']}")],
-        [str(recorded), "--checkpoint", f"last-{names['24']}"],
+        [str(recorded / "models" / f"last-{names['26']}")],
+        [str(recorded), "--checkpoint", f"last-{names['26']}"],
     ):
         assert main(["evaluate", *arguments, *source]) == 0
         measured = json.loads(capsys.readouterr().out)
-        assert measured["step"] == 24 and measured["map3"] == pytest.approx(figures["24"], abs=1e-6)
+        assert measured["step"] == 26 and measured["map3"] == pytest.approx(figures["26"], abs=1e-6)
 
 
 def test_options_override_the_file_and_say_so(recorded, tmp_path, monkeypatch, capsys):
@@ -144,7 +192,7 @@ def test_options_override_the_file_and_say_so(recorded, tmp_path, monkeypatch, c
     assert sorted(line.split(" as in")[0] for line in lines) == [
         "--accumulate is 4, not 3",
         "--nesterov is True, not False",
-        "--warmup is 0, not 6",
+        "--warmup is 0, not 8",
     ]
 
 
