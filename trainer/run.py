@@ -115,7 +115,7 @@ class Run:
                 f"the run is of format {record.get('format')!r}, this trainer reads {FORMAT}: use its version"
             )
         return cls(
-            model=ModelSettings(**record["model"]),
+            model=ModelSettings(**{name: _tuples(value) for name, value in record["model"].items()}),
             optimization=Optimization(**{name: _tuples(value) for name, value in record["optimization"].items()}),
             pipeline=pipeline_from(record["pipeline"]),
             digest=record["digest"],

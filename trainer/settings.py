@@ -59,6 +59,8 @@ class ModelSettings:
         alpha: Width multiplier of MobileNet, 0.05 to 4.
         dropout: Probability with which a feature before the last layer is dropped, 0 to below 1.
         normalize: A key of `NORMALIZATIONS`.
+        head_hidden: Features of hidden layers before the last layer, from the first to the last.
+        weights: File whose weights the model begins with; None for new ones.
 
     Raises:
         ValueError: A setting breaks its rule.
@@ -68,9 +70,13 @@ class ModelSettings:
     alpha: float = 1.0
     dropout: float = 0.2
     normalize: str = "zero-one"
+    head_hidden: tuple[int, ...] = ()
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         choice("model", self.name, MODELS)
         number("alpha", self.alpha, 0.05, 4)
         number("dropout", self.dropout, 0, 1, below=True)
         choice("normalize", self.normalize, NORMALIZATIONS)
+        for features in self.head_hidden:
+            number("head_hidden", features, 1, 10**6)

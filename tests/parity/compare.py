@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.parity.references import CLASSES, make
 from trainer.models import MODELS, ModelState, Pictures, functional, outline
 from trainer.models.efficientnet import efficientnet_b0
 from trainer.models.layers import TrainingRows
+from trainer.models.network import Head
 from trainer.parallel import Parallel, gather_rows, joined
 from trainer.settings import ModelSettings
 from trainer.weights.files import read_weights
@@ -66,7 +68,10 @@ def _with_weights(name: str, path: Path, size_px: int) -> ModelState:
         model = functional(
             nnx.eval_shape(
                 lambda: efficientnet_b0(
-                    channels=3, classes=CLASSES, dropout=0.0, stochastic_depth=0.0, rngs=nnx.Rngs(0)
+                    channels=3,
+                    head=partial(Head, classes=CLASSES, dropout=0.0, rngs=nnx.Rngs(0)),
+                    stochastic_depth=0.0,
+                    rngs=nnx.Rngs(0),
                 )
             )
         )

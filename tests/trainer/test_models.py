@@ -5,11 +5,8 @@ import pytest
 from flax import nnx
 
 from trainer.checkpoints import Checkpoints
-from trainer.models import MODELS, Pictures, build, count_parameters, functional
+from trainer.models import MODELS, Pictures, build, count_parameters, functional, network, outline
 from trainer.models.blocks import AdaptiveMean, MaxPool2
-from trainer.models.cnn import cnn, cnn_28
-from trainer.models.mlp import mlp
-from trainer.models.mobilenet_v1 import mobilenet_v1
 from trainer.optimization import Optimization
 from trainer.parallel import Parallel
 from trainer.randomness import Position
@@ -36,12 +33,12 @@ RGB = Pictures(224, 3)
 
 def tiny(name, channels=3):
     """A small model."""
-    rest = {"channels": channels, "classes": 7, "dropout": 0.3, "rngs": nnx.Rngs(4)}
-    return {
-        "cnn": lambda: cnn(**rest),
-        "cnn_28": lambda: cnn_28(**rest),
-        "mlp": lambda: mlp(size_px=8, **rest),
-    }[name]()
+    return network(ModelSettings(name, dropout=0.3), Pictures(8, channels), classes=7, rngs=nnx.Rngs(4))
+
+
+def counts(name, pictures, classes, **settings):
+    """Parameters that are trained, and all with the running statistics."""
+    return count_parameters(outline(ModelSettings(name, **settings), pictures, classes=classes))
 
 
 def outputs(make, *, size, channels):
@@ -59,21 +56,27 @@ def test_names_and_models_agree():
 
 @pytest.mark.parametrize(("name", "published"), PUBLISHED.items(), ids=PUBLISHED)
 def test_models_have_the_published_parameters(name, published):
-    counts = count_parameters(ModelSettings(name), RGB, classes=1000)
-    assert all(count == other for count, other in zip(counts, published, strict=True) if other is not None)
+    found = counts(name, RGB, 1000)
+    assert all(count == other for count, other in zip(found, published, strict=True) if other is not None)
 
 
 @pytest.mark.parametrize(("alpha", "total"), [(0.25, 475_544), (0.5, 1_342_536), (0.75, 2_601_976)])
 def test_mobilenet_of_other_widths_has_the_parameters_of_keras(alpha, total):
-    assert count_parameters(ModelSettings("mobilenet_v1", alpha=alpha), RGB, classes=1000)[1] == total
+    assert counts("mobilenet_v1", RGB, 1000, alpha=alpha)[1] == total
 
 
 def test_counts_follow_channels_classes_and_for_the_perceptron_the_size():
     gray = Pictures(64, 1)
-    assert count_parameters(ModelSettings("mobilenet_v1_bias"), gray, classes=340)[1] == 3_587_732
-    assert 450_000 < count_parameters(ModelSettings("cnn"), gray, classes=13)[0] < 550_000
+    assert counts("mobilenet_v1_bias", gray, 340)[1] == 3_587_732
+    assert 450_000 < counts("cnn", gray, 13)[0] < 550_000
     expected = 28 * 28 * 512 + 512 + 512 * 256 + 256 + 256 * 10 + 10
-    assert count_parameters(ModelSettings("mlp"), Pictures(28, 1), classes=10)[0] == expected
+    assert counts("mlp", Pictures(28, 1), 10)[0] == expected
+
+
+def test_hidden_layers_stand_before_the_last_layer():
+    more = (128 * 32 + 32) + (32 * 16 + 16) + (16 * 7 + 7) - (128 * 7 + 7)
+    gray = Pictures(28, 1)
+    assert counts("cnn_28", gray, 7, head_hidden=(32, 16))[0] == counts("cnn_28", gray, 7)[0] + more
 
 
 @pytest.mark.parametrize("size", [8, 9, 28, 129])
@@ -84,18 +87,18 @@ def test_the_small_networks_take_any_size_from_their_least(size):
 
 @pytest.mark.parametrize("name", ["mobilenet_v1", "resnet18", "vgg19"])
 def test_large_models_take_any_size_from_their_least(name):
-    kind, pictures = MODELS[name], Pictures(32, 1)
     settings = ModelSettings(name, alpha=0.25)
-    for size in (kind.min_size_px, 33, 97):
-        shape = outputs(lambda: kind.make(settings, pictures, 5, nnx.Rngs(0)), size=size, channels=1)
+    for size in (MODELS[name].min_size_px, 33, 97):
+        shape = outputs(lambda: network(settings, Pictures(32, 1), 5, nnx.Rngs(0)), size=size, channels=1)
         assert shape == (2, 5)
 
 
 @pytest.mark.parametrize("side", [6, 7])
 def test_stride_two_of_mobilenet_v1_pads_below_and_to_the_right_only(side):
     rng = np.random.default_rng(2)
-    network = nnx.eval_shape(lambda: mobilenet_v1(channels=1, classes=2, alpha=0.05, dropout=0, rngs=nnx.Rngs(0)))
-    depthwise = network.stages[2].layers[0].conv  # the first block with a stride of 2
+    settings = ModelSettings("mobilenet_v1", alpha=0.05)
+    narrow = nnx.eval_shape(lambda: network(settings, Pictures(32, 1), 2, nnx.Rngs(0)))
+    depthwise = narrow.stages[2].layers[0].conv  # the first block with a stride of 2
     kernel = rng.random((3, 3)).astype(np.float32)
     channels = depthwise.kernel.shape[-1]
     depthwise.kernel = nnx.Param(jnp.zeros((3, 3, 1, channels)).at[:, :, 0, 0].set(kernel))

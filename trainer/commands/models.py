@@ -22,18 +22,21 @@ def add(subcommands: Subcommands) -> None:
 def run(options: argparse.Namespace) -> None:
     """Prints the list."""
     with leaving_at_once():
-        from trainer.models import MODELS, Pictures, count_parameters  # JAX takes a second to import
+        from trainer.models import MODELS, Pictures, count_parameters, outline  # JAX takes a second to import
+        from trainer.models.depth import depths
 
     rows = []
     for name, kind in MODELS.items():
         settings = arguments.checked(partial(ModelSettings, name, alpha=options.alpha))
         pictures = Pictures(kind.usual_size_px, options.channels)
-        trained, total = count_parameters(settings, pictures, classes=options.classes_count)
+        model = outline(settings, pictures, classes=options.classes_count)
+        trained, total = count_parameters(model)
         rows.append(
             {
                 "name": name,
                 "parameters": trained,
                 "parameters_with_statistics": total,
+                "stages": len(depths(model.params)),
                 "channels": options.channels,
                 "classes": options.classes_count,
                 "min_size_px": kind.min_size_px,
@@ -48,9 +51,9 @@ def run(options: argparse.Namespace) -> None:
     print(
         f"with {options.channels} channels and {options.classes_count:,} classes; any size from the least, usual last"
     )
-    line = "{:18} {:>12} {:>16} {:>9}  {:24} {}"
-    print(line.format("name", "trained", "with statistics", "sides px", "as in", ""))
+    line = "{:18} {:>12} {:>16} {:>6} {:>9}  {:24} {}"
+    print(line.format("name", "trained", "with statistics", "stages", "sides px", "as in", ""))
     for row in rows:
         sizes = f"{row['min_size_px']}.. {row['usual_size_px']}"
         counts = (f"{row[name]:,}" for name in ("parameters", "parameters_with_statistics"))
-        print(line.format(row["name"], *counts, sizes, row["source"], row["summary"]).rstrip())
+        print(line.format(row["name"], *counts, row["stages"], sizes, row["source"], row["summary"]).rstrip())

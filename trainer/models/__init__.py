@@ -16,12 +16,12 @@ from trainer.models.efficientnet import efficientnet_b0
 from trainer.models.mlp import mlp
 from trainer.models.mobilenet_v1 import mobilenet_v1
 from trainer.models.mobilenet_v2 import mobilenet_v2
-from trainer.models.network import Network
+from trainer.models.network import Head, MakeHead, Network
 from trainer.models.vgg import vgg19
 from trainer.randomness import seed_key
 from trainer.settings import ModelSettings
 
-__all__ = ["MODELS", "Kind", "ModelState", "Pictures", "build", "count_parameters", "functional", "outline"]
+__all__ = ["MODELS", "Kind", "ModelState", "Pictures", "build", "count_parameters", "functional", "network", "outline"]
 
 
 class Pictures(NamedTuple):
@@ -36,7 +36,7 @@ class Pictures(NamedTuple):
     channels: int
 
 
-Make = Callable[[ModelSettings, Pictures, int, nnx.Rngs], Network]  # (settings, pictures, classes, rngs)
+Make = Callable[[ModelSettings, Pictures, MakeHead, nnx.Rngs], Network]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Kind:
     """A model that can be chosen.
 
     Args:
-        make: `(settings, pictures, classes, rngs) -> network`.
+        make: `(settings, pictures, head, rngs) -> network`.
         min_size_px: Smallest side of a picture.
         usual_size_px: Side of the pictures that it was made for; any from the smallest on will do.
         source: The implementation that it equals, and what it is from.
@@ -60,15 +60,13 @@ class Kind:
 
 def _plain(function: Callable[..., Network]) -> Make:
     """For a model that has no setting of its own."""
-    return lambda settings, pictures, classes, rngs: function(
-        channels=pictures.channels, classes=classes, dropout=settings.dropout, rngs=rngs
-    )
+    return lambda settings, pictures, head, rngs: function(channels=pictures.channels, head=head, rngs=rngs)
 
 
 def _scaled(function: Callable[..., Network]) -> Make:
     """For a model whose width is multiplied by `alpha`."""
-    return lambda settings, pictures, classes, rngs: function(
-        channels=pictures.channels, classes=classes, alpha=settings.alpha, dropout=settings.dropout, rngs=rngs
+    return lambda settings, pictures, head, rngs: function(
+        channels=pictures.channels, head=head, alpha=settings.alpha, rngs=rngs
     )
 
 
@@ -76,10 +74,12 @@ def _resnet(block: resnet.Block, depth: int, **rest: Any) -> Make:
     return _plain(partial(resnet.resnet, block, resnet.DEPTHS[depth], **rest))
 
 
-def _mlp(settings: ModelSettings, pictures: Pictures, classes: int, rngs: nnx.Rngs) -> Network:
-    return mlp(
-        size_px=pictures.size_px, channels=pictures.channels, classes=classes, dropout=settings.dropout, rngs=rngs
-    )
+def _mlp(settings: ModelSettings, pictures: Pictures, head: MakeHead, rngs: nnx.Rngs) -> Network:
+    return mlp(size_px=pictures.size_px, channels=pictures.channels, head=head, dropout=settings.dropout, rngs=rngs)
+
+
+def _vgg19(settings: ModelSettings, pictures: Pictures, head: MakeHead, rngs: nnx.Rngs) -> Network:
+    return vgg19(channels=pictures.channels, head=head, dropout=settings.dropout, rngs=rngs)
 
 
 MODELS: Mapping[str, Kind] = MappingProxyType(
@@ -119,7 +119,7 @@ MODELS: Mapping[str, Kind] = MappingProxyType(
             "timm seresnext50_32x4d",
             "residual network with grouped convolutions and weighted channels",
         ),
-        "vgg19": Kind(_plain(vgg19), 32, 224, "torchvision vgg19", "16 convolutions, two wide dense layers"),
+        "vgg19": Kind(_vgg19, 32, 224, "torchvision vgg19", "16 convolutions, two wide dense layers"),
         "efficientnet_b0": Kind(
             _plain(efficientnet_b0), 32, 224, "Keras EfficientNetB0", "inverted residuals, stochastic depth"
         ),
@@ -142,20 +142,24 @@ class ModelState:
     stats: dict[str, Any]
 
 
+def network(settings: ModelSettings, pictures: Pictures, classes: int, rngs: nnx.Rngs) -> Network:
+    """A new model, as a module."""
+    head = partial(Head, classes=classes, dropout=settings.dropout, hidden=settings.head_hidden, rngs=rngs)
+    return MODELS[settings.name].make(settings, pictures, head, rngs)
+
+
 def build(settings: ModelSettings, pictures: Pictures, *, classes: int, seed: int) -> ModelState:
     """A new model with initial values that follow from `seed`."""
-    return functional(MODELS[settings.name].make(settings, pictures, classes, nnx.Rngs(params=seed_key(seed))))
+    return functional(network(settings, pictures, classes, nnx.Rngs(params=seed_key(seed))))
 
 
 def outline(settings: ModelSettings, pictures: Pictures, *, classes: int) -> ModelState:
     """A model with shapes in place of values (`jax.ShapeDtypeStruct`), at no cost."""
-    make = MODELS[settings.name].make
-    return functional(nnx.eval_shape(lambda: make(settings, pictures, classes, nnx.Rngs(params=0))))
+    return functional(nnx.eval_shape(lambda: network(settings, pictures, classes, nnx.Rngs(params=0))))
 
 
-def count_parameters(settings: ModelSettings, pictures: Pictures, *, classes: int) -> tuple[int, int]:
+def count_parameters(model: ModelState) -> tuple[int, int]:
     """How many numbers are trained, and how many there are with the running statistics (Keras' total)."""
-    model = outline(settings, pictures, classes=classes)
     params, stats = (
         sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(part)) for part in (model.params, model.stats)
     )

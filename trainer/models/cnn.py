@@ -7,16 +7,15 @@ the sides, and most of its half a million parameters sit where a 64 px picture h
 from flax import nnx
 
 from trainer.models.blocks import TORCH_NORM, Convolution, MaxPool2, PixelMean, Stage
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 
-def cnn(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Network:
+def cnn(*, channels: int, head: MakeHead, rngs: nnx.Rngs) -> Network:
     """Five convolutions with max-pooling after the first three, the mean over pixels, and one output per class.
 
     Args:
         channels: Of the pictures, of any size of at least 8 px.
-        classes: Outputs.
-        dropout: Before the last layer.
+        head: Makes the head of features.
         rngs: Of the initial values.
     """
     stages: list[Stage] = [
@@ -30,16 +29,15 @@ def cnn(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Netwo
         Convolution(160, 160, norm=TORCH_NORM, rngs=rngs),
         PixelMean(),
     ]
-    return Network(stages, Head(160, classes, dropout=dropout, rngs=rngs))
+    return Network(stages, head(160))
 
 
-def cnn_28(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Network:
+def cnn_28(*, channels: int, head: MakeHead, rngs: nnx.Rngs) -> Network:
     """Two, two and one convolutions of 32, 64 and 128 channels with max-pooling between, for pictures of 28 px.
 
     Args:
         channels: Of the pictures, of any size of at least 8 px.
-        classes: Outputs.
-        dropout: Before the last layer.
+        head: Makes the head of features.
         rngs: Of the initial values.
     """
     stages: list[Stage] = [
@@ -52,4 +50,4 @@ def cnn_28(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Ne
         Convolution(64, 128, norm=TORCH_NORM, rngs=rngs),
         PixelMean(),
     ]
-    return Network(stages, Head(128, classes, dropout=dropout, rngs=rngs))
+    return Network(stages, head(128))

@@ -6,7 +6,7 @@ from flax import nnx
 
 from trainer.models.blocks import KERAS_NORM, Chain, Convolution, PixelMean, Residual, SqueezeExcite, Stage
 from trainer.models.layers import FIRST_LAYER_OF_STAGES, RowDepth, TrainingRows
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 # Kernel, number of blocks, channels, expansion and stride of the first (table 1 of the paper).
 GROUPS = (
@@ -23,14 +23,13 @@ STOCHASTIC_DEPTH = 0.2  # of the last block; rises from 0 in equal steps
 
 
 def efficientnet_b0(
-    *, channels: int, classes: int, dropout: float, rngs: nnx.Rngs, stochastic_depth: float = STOCHASTIC_DEPTH
+    *, channels: int, head: MakeHead, rngs: nnx.Rngs, stochastic_depth: float = STOCHASTIC_DEPTH
 ) -> Network:
     """A convolution, 16 inverted residual blocks with weighted channels, a 1x1 convolution, and one output per class.
 
     Args:
         channels: Of the pictures, of any size of at least 32 px.
-        classes: Outputs.
-        dropout: Before the last layer.
+        head: Makes the head of features.
         rngs: Of the initial values.
         stochastic_depth: Probability with which the last block's residual is dropped.
     """
@@ -46,7 +45,7 @@ def efficientnet_b0(
             width = after
             block += 1
     stages.append(_convolution(width, FEATURES, 1, 1, rngs))
-    return Network([*stages, PixelMean()], Head(FEATURES, classes, dropout=dropout, rngs=rngs))
+    return Network([*stages, PixelMean()], head(FEATURES))
 
 
 class InputNormalization(nnx.Module):

@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 
 from trainer.models.blocks import KERAS_NORM, Activation, Chain, Convolution, PixelMean
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 # Channels and stride of the 13 depthwise separable blocks at alpha 1 (table 1 of the paper).
 BLOCKS = (
@@ -27,9 +27,8 @@ BLOCKS = (
 def mobilenet_v1(
     *,
     channels: int,
-    classes: int,
+    head: MakeHead,
     alpha: float,
-    dropout: float,
     rngs: nnx.Rngs,
     bias: bool = False,
     activation: Activation = jax.nn.relu6,
@@ -38,9 +37,8 @@ def mobilenet_v1(
 
     Args:
         channels: Of the pictures, of any size of at least 32 px.
-        classes: Outputs.
+        head: Makes the head of features.
         alpha: Multiplies every layer's channels.
-        dropout: Before the last layer.
         rngs: Of the initial values.
         bias: Whether convolutions add one, as they do in networks written by hand with Keras' layers.
         activation: After each convolution.
@@ -53,4 +51,4 @@ def mobilenet_v1(
         padding = "SAME" if stride == 1 else ((0, 1), (0, 1))
         depthwise = Convolution(before, before, stride=stride, groups=before, padding=padding, **rest)
         stages.append(Chain([depthwise, Convolution(before, after, kernel=1, **rest)]))
-    return Network([*stages, PixelMean()], Head(widths[-1], classes, dropout=dropout, rngs=rngs))
+    return Network([*stages, PixelMean()], head(widths[-1]))

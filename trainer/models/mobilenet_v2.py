@@ -4,7 +4,7 @@ import jax
 from flax import nnx
 
 from trainer.models.blocks import Chain, Convolution, Norm, PixelMean, Residual, divisible_by_8
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 # Expansion, channels, number of blocks and stride of the first (table 2 of the paper).
 GROUPS = (
@@ -19,14 +19,13 @@ GROUPS = (
 NORM = Norm(momentum=0.999, epsilon=1e-3)
 
 
-def mobilenet_v2(*, channels: int, classes: int, alpha: float, dropout: float, rngs: nnx.Rngs) -> Network:
+def mobilenet_v2(*, channels: int, head: MakeHead, alpha: float, rngs: nnx.Rngs) -> Network:
     """A convolution, 17 inverted residual blocks, a 1x1 convolution, the mean over pixels, and one output per class.
 
     Args:
         channels: Of the pictures, of any size of at least 32 px.
-        classes: Outputs.
+        head: Makes the head of features.
         alpha: Multiplies every layer's channels; those of the last convolution only where it is above 1.
-        dropout: Before the last layer; Keras has none.
         rngs: Of the initial values.
     """
     width = divisible_by_8(32 * alpha)
@@ -39,7 +38,7 @@ def mobilenet_v2(*, channels: int, classes: int, alpha: float, dropout: float, r
             width = after
     features = divisible_by_8(1280 * alpha) if alpha > 1 else 1280
     stages.append(_convolution(width, features, 1, 1, rngs))
-    return Network([*stages, PixelMean()], Head(features, classes, dropout=dropout, rngs=rngs))
+    return Network([*stages, PixelMean()], head(features))
 
 
 def _inverted_residual(before: int, after: int, expansion: int, stride: int, rngs: nnx.Rngs) -> Chain | Residual:

@@ -20,7 +20,7 @@ from trainer.models.blocks import (
     Stage,
     divisible_by_8,
 )
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}  # blocks of the four groups (table 1 of the paper)
 KERAS_NORM_OF_RESNET = Norm(momentum=0.99, epsilon=1.001e-5)
@@ -35,8 +35,7 @@ def resnet(
     depths: tuple[int, ...],
     *,
     channels: int,
-    classes: int,
-    dropout: float,
+    head: MakeHead,
     rngs: nnx.Rngs,
     norm: Norm = TORCH_NORM,
     bias: bool = False,
@@ -47,8 +46,7 @@ def resnet(
         block: Makes each block: `basic`, `bottleneck`, `bottleneck_keras` or `bottleneck_se_32x4d`.
         depths: Blocks of each group.
         channels: Of the pictures, of any size of at least 32 px.
-        classes: Outputs.
-        dropout: Before the last layer; the sources have none.
+        head: Makes the head of features.
         rngs: Of the initial values.
         norm: Of the first convolution.
         bias: Of the first convolution.
@@ -60,7 +58,7 @@ def resnet(
             stride = 2 if group > 0 and number == 0 else 1
             stage, before = block(before, 64 * 2**group, stride, rngs)
             stages.append(stage)
-    return Network([*stages, PixelMean()], Head(before, classes, dropout=dropout, rngs=rngs))
+    return Network([*stages, PixelMean()], head(before))
 
 
 def basic(before: int, width: int, stride: int, rngs: nnx.Rngs) -> tuple[Residual, int]:

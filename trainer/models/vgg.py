@@ -8,20 +8,20 @@ from flax import nnx
 
 from trainer.models.blocks import AdaptiveMean, Convolution, Dense, Flatten, MaxPool2, Stage
 from trainer.models.layers import FIRST_LAYER_OF_STAGES, RowDropout
-from trainer.models.network import Head, Network
+from trainer.models.network import MakeHead, Network
 
 GROUPS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))  # channels and convolutions before each max-pooling
 FIELDS = 7
 FEATURES = 4096
 
 
-def vgg19(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Network:
+def vgg19(*, channels: int, head: MakeHead, dropout: float, rngs: nnx.Rngs) -> Network:
     """16 convolutions with biases and without normalization, two dense layers, and one output per class.
 
     Args:
         channels: Of the pictures, of any size of at least 32 px.
-        classes: Outputs.
-        dropout: After both dense layers.
+        head: Makes the head of features.
+        dropout: After the first of the two dense layers; the head has its own.
         rngs: Of the initial values.
     """
     stages: list[Stage] = []
@@ -38,4 +38,4 @@ def vgg19(*, channels: int, classes: int, dropout: float, rngs: nnx.Rngs) -> Net
         RowDropout(dropout, layer=FIRST_LAYER_OF_STAGES),
         Dense(FEATURES, FEATURES, rngs=rngs),
     ]
-    return Network(stages, Head(FEATURES, classes, dropout=dropout, rngs=rngs))
+    return Network(stages, head(FEATURES))
