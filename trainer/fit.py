@@ -43,6 +43,7 @@ from trainer.steps import make_inference_step, make_train_step
 from trainer.timetable import Timetable
 from trainer.under_way import StepsUnderWay
 from trainer.updates import Updates, Weights
+from trainer.weights.fitting import pretrained
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,13 @@ def fit(request: FitRequest) -> int:
                 record = checkpoints.record(newest)
                 folder.check_same(Run.from_json(record["run"]), run)
                 state, standing = checkpoints.state(newest, like=state), Standing.from_json(record["standing"])
-            elif request.resume:
-                print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
-            if not newest and request.sample_weights is not None:
-                request.sample_weights.check_known(key_ids(client, run.pipeline.dataset))
+            else:
+                if request.resume:
+                    print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
+                model = pretrained(run.model, model, say=print)
+                state = updates.begin(Weights(model.params, model.stats))
+                if request.sample_weights is not None:
+                    request.sample_weights.check_known(key_ids(client, run.pipeline.dataset))
             folder.describe(run, request.asked, trained_by)
             checkpoints.prepare()
         agreement, shard = Agreement(peers, stop), (peers.process, peers.processes)

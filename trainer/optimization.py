@@ -20,6 +20,7 @@ MONITORS: Mapping[str, bool] = MappingProxyType(
 )
 UNVALIDATED_MONITORS = ("train_loss",)
 BALANCED = "balanced"
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Optimization:
         label_smoothing: Share of the target spread over all classes, 0 to below 1.
         mixup: Both parameters of the beta distribution by which pairs of rows are mixed; 0 mixes nothing.
         ema_decay: Of the moving average of parameters that is evaluated and saved, 0 to below 1; None for no average.
+        freeze: How many of the model's stages (`trainer.models.depth`), from the first on, keep their parameters and
+            statistics, at least 0; `ALL` for all but the head.
+        layer_decay: Factor on the learning rate with each stage away from the head, above 0 to 1; 1 for one rate.
         compute: Type of the model's arithmetic; parameters, statistics and losses are always float32.
         class_weights: Pairs of a class and the weight of its rows in the loss, 1 where none is given; or `BALANCED`.
         sample_weights: Digest of the weights of single rows, `trainer.sample_weights.SampleWeights.digest`.
@@ -86,6 +90,8 @@ class Optimization:
     label_smoothing: float = 0.1
     mixup: float = 0.0
     ema_decay: float | None = None
+    freeze: int | str = 0
+    layer_decay: float = 1.0
     compute: str = "float32"
     class_weights: str | tuple[tuple[str, float], ...] = ()
     sample_weights: str | None = None
@@ -113,6 +119,7 @@ class Optimization:
             ("mixup", 0, 100),
             ("min_delta", 0, 10**6),
             ("early_stopping", 1, 10**6),
+            ("layer_decay", 1e-6, 1),
         ):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), low, high)
@@ -125,6 +132,8 @@ class Optimization:
             number("milestones", milestone, 1e-6, 1, below=True)
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError(f"milestones must rise, got {self.milestones}")
+        if self.freeze != ALL and not (isinstance(self.freeze, int) and self.freeze >= 0):
+            raise ValueError(f"freeze must be a number of stages from 0, or {ALL}, got {self.freeze!r}")
         if self.class_weights != BALANCED:
             self._check_class_weights()
 

@@ -54,9 +54,9 @@ def _falling(rate: float, milestones: list[int], factor: float) -> optax.Schedul
     return lambda update: rate * factor ** sum(jnp.asarray(update >= milestone, int) for milestone in milestones)
 
 
-def descend(params: Any, updates: Any, learning_rate: Any) -> Any:
-    """One step down: params - learning_rate * updates."""
-    return jax.tree.map(lambda param, update: param - learning_rate * update, params, updates)
+def descend(params: Any, updates: Any, learning_rate: Any, factors: Any) -> Any:
+    """One step down, params - learning_rate * factors * updates; `factors` are floats, in a tree like `params`."""
+    return jax.tree.map(lambda param, update, factor: param - learning_rate * factor * update, params, updates, factors)
 
 
 def _kernels(params: Any) -> Any:

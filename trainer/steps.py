@@ -9,6 +9,7 @@ from flax import nnx
 
 from trainer import classification
 from trainer.mixup import mixing
+from trainer.models.depth import united
 from trainer.models.layers import TrainingRows
 from trainer.optimization import Optimization
 from trainer.parallel import gather_rows, sum_over_devices
@@ -51,14 +52,18 @@ def make_train_step(
         mixed = mixing(rows, settings.mixup)
         images = mixed(pixels.normalize(batch["image"]))
 
-        def objective(params: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
-            model = nnx.merge(graph, as_computed(params, settings.compute), state.weights.stats)
-            logits = model(images.astype(settings.compute), rows).astype(jnp.float32)
+        stay, trained = updates.parts(state.weights.params)
+        frozen = updates.frozen(state.weights.params)
+
+        def objective(trained: Any) -> tuple[jax.Array, tuple[Any, jax.Array]]:
+            params = as_computed(united(stay, trained), settings.compute)
+            model = nnx.merge(graph, params, state.weights.stats)
+            logits = model(images.astype(settings.compute), rows, frozen=frozen).astype(jnp.float32)
             targets = mixed(classification.targets(labels, batch["weight"], logits.shape[-1], settings.label_smoothing))
             stats = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
             return classification.losses(logits, targets).sum(), (stats, logits)
 
-        (loss, (stats, logits)), gradients = jax.value_and_grad(objective, has_aux=True)(state.weights.params)
+        (loss, (stats, logits)), gradients = jax.value_and_grad(objective, has_aux=True)(trained)
         correct = ((logits.argmax(-1) == labels) * mask).sum()
         loss, correct, samples, void, total = sum_over_devices(
             (loss, correct, mask.sum(), batch["void"].sum(), Gathered(gradients, mixed(batch["weight"]).sum()))

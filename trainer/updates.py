@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from trainer.models.depth import frozen_stages, parted, rate_factors, united
 from trainer.optimization import Optimization
 from trainer.optimizers import descend, make_optimizer, make_schedule
 from trainer.randomness import Position
@@ -27,7 +28,7 @@ class Gathered(NamedTuple):
     """Sums over rows.
 
     Args:
-        gradients: Of the loss, like the parameters.
+        gradients: Of the loss, like the parameters that are trained.
         weight: Of the rows, a float32 scalar.
     """
 
@@ -39,8 +40,8 @@ class TrainState(NamedTuple):
     """All that training changes.
 
     Args:
-        weights: Those that are trained.
-        slots: The optimizer's.
+        weights: Those that training changes, and those that it leaves.
+        slots: The optimizer's, of parameters that are trained.
         gathered: Of the steps since the last update; None where each step is one.
         average: The moving average of `weights`; None without one.
     """
@@ -73,14 +74,27 @@ class Updates:
         self._schedule = make_schedule(settings, rate, timetable.updates)
 
     def begin(self, weights: Weights) -> TrainState:
-        """The state before the first step."""
-        nothing = Gathered(jax.tree.map(jnp.zeros_like, weights.params), jnp.zeros(()))
+        """The state before the first step.
+
+        Raises:
+            UsageError: More stages are to be frozen than there are.
+        """
+        _, trained = self.parts(weights.params)
+        nothing = Gathered(jax.tree.map(jnp.zeros_like, trained), jnp.zeros(()))
         return TrainState(
             weights,
-            self._optimizer.init(weights.params),
+            self._optimizer.init(trained),
             nothing if self._settings.accumulate > 1 else None,
             jax.tree.map(jnp.copy, weights) if self._settings.ema_decay is not None else None,
         )
+
+    def frozen(self, params: Any) -> int:
+        """How many stages of a model are frozen."""
+        return frozen_stages(params, self._settings.freeze)
+
+    def parts(self, params: Any) -> tuple[Any, Any]:
+        """Parameters that stay, and those that are trained (`trainer.models.depth.parted`)."""
+        return parted(params, self.frozen(params))
 
     def learning_rate(self, position: Position, rate_scale: Any) -> Any:
         """Of the update that a step belongs to; `rate_scale` is what plateaus have made of it so far."""
@@ -112,8 +126,10 @@ class Updates:
         """The state after an update by the mean over all rows of an effective batch; without rows it stays."""
         weight = jnp.where(gathered.weight > 0, gathered.weight, 1)
         mean = jax.tree.map(lambda total: total / weight, gathered.gradients)
-        directions, slots = self._optimizer.update(mean, state.slots, state.weights.params)
-        weights = state.weights._replace(params=descend(state.weights.params, directions, rate))
+        stay, trained = self.parts(state.weights.params)
+        directions, slots = self._optimizer.update(mean, state.slots, trained)
+        factors = rate_factors(trained, self._settings.layer_decay)
+        weights = state.weights._replace(params=united(stay, descend(trained, directions, rate, factors)))
         average = state.average
         if average is not None:
             average = self._averaged(average, weights, position)
@@ -127,7 +143,8 @@ class Updates:
         assert self._settings.ema_decay is not None
         number = self._timetable.update(position.epoch, position.step)
         decay = jnp.minimum(self._settings.ema_decay, (1 + number) / (10 + number))
-        return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, weights)
+        # What stays as it is, stays so in the average, to the bit.
+        return jax.tree.map(lambda old, new: old + (1 - decay) * (new - old), average, weights)
 
 
 def select(condition: jax.Array, chosen: Any, other: Any) -> Any:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer.models import ModelState
-from trainer.models.blocks import TORCH_NORM, Convolution
-from trainer.models.layers import RowDropout
-from trainer.optimization import Optimization
+from inkstream.command_line import UsageError
+from trainer.models import functional
+from trainer.models.blocks import TORCH_NORM, Convolution, MaxPool2, PixelMean
+from trainer.models.network import Head, Network
+from trainer.optimization import ALL, Optimization
 from trainer.parallel import Parallel, joined
 from trainer.randomness import Position
 from trainer.settings import NORMALIZATIONS
@@ -23,25 +24,14 @@ RATE = 0.05
 PLAIN = Optimization(optimizer="sgd", momentum=0.0, weight_decay=0.0, schedule="constant")
 
 
-class Small(nnx.Module):
-    """All kinds of layers, quick to compile."""
-
-    def __init__(self):
-        rngs = nnx.Rngs(3)
-        self.conv = Convolution(1, 8, stride=2, norm=TORCH_NORM, padding="SAME", rngs=rngs)
-        self.dropout = RowDropout(0.3, layer=0)
-        self.head = nnx.Linear(8, CLASSES, rngs=rngs)
-
-    def __call__(self, images, training):
-        return self.head(self.dropout(self.conv(images, training).mean((1, 2)), training))
+def small(*more):
+    """All kinds of layers, quick to compile; `more` stages come before the means."""
+    rngs = nnx.Rngs(3)
+    conv = Convolution(1, 8, stride=2, norm=TORCH_NORM, padding="SAME", rngs=rngs)
+    return functional(Network([conv, *more, PixelMean()], Head(8, CLASSES, dropout=0.3, rngs=rngs)))
 
 
-def functional(module):
-    graph, params, stats = nnx.split(module, nnx.Param, nnx.BatchStat)
-    return ModelState(graph, nnx.to_pure_dict(params), nnx.to_pure_dict(stats))
-
-
-MODEL = functional(Small())
+MODEL = small()
 
 
 def batch(padding=3, filler=0):
@@ -125,17 +115,14 @@ def test_a_batch_that_is_void_on_one_device_changes_nothing(two_devices):
     assert_same(two_devices(batch())[0], two_devices(batch(), void, void)[0])
 
 
-class Mean(nnx.Module):
-    """A model whose rows know nothing of each other."""
-
-    def __init__(self):
-        self.head = nnx.Linear(SIZE, CLASSES, rngs=nnx.Rngs(4))
+class RowMeans(nnx.Module):
+    """A stage after which rows know nothing of each other."""
 
     def __call__(self, images, training):
-        return self.head(images.mean((2, 3)))
+        return images.mean((2, 3))
 
 
-LINEAR = functional(Mean())
+LINEAR = functional(Network([RowMeans()], Head(SIZE, CLASSES, dropout=0.0, rngs=nnx.Rngs(4))))
 
 
 def halves(array):
@@ -161,7 +148,9 @@ def test_gathered_batches_make_the_update_of_one_batch_of_all_their_rows():
 def test_an_epochs_last_update_takes_what_is_left():
     gathering = Runner(2, replace(PLAIN, accumulate=2), LINEAR)
     four, five = (gathering(*[batch()] * count)[0] for count in (4, 5))
-    assert np.abs(four.weights.params["head"]["kernel"] - five.weights.params["head"]["kernel"]).max() > 1e-4
+    assert (
+        np.abs(four.weights.params["head"]["out"]["kernel"] - five.weights.params["head"]["out"]["kernel"]).max() > 1e-4
+    )
     assert not five.gathered.weight
 
 
@@ -186,6 +175,58 @@ def test_the_average_forgets_at_its_rate_and_slowly_at_first(two_devices):
         assert_close(state.average, average, rtol=1e-5, atol=1e-7)
         assert state.evaluated is state.average
     assert_same(state.weights, two_devices(*batches)[0].weights)
+
+
+def convolution():
+    return Convolution(8, 8, norm=TORCH_NORM, rngs=nnx.Rngs(5))
+
+
+DEEP = small(convolution(), MaxPool2(), convolution())
+FIRST, SECOND, THIRD = 0, 1, 3  # the numbers of its stages with parameters
+
+
+def moved(runner, state):
+    """By stage or head, how far parameters went."""
+    went = jax.tree.map(lambda a, b: np.array(b - a), runner.start.weights.params, state.weights.params)
+    return {**went["stages"], "head": went["head"]}
+
+
+def test_frozen_stages_stay_to_the_bit_and_the_rest_learns_as_if_they_were_data():
+    """Also under weight decay, gathering and averaging; what is before the rest works as in evaluation."""
+    settings = replace(PLAIN, freeze=2, weight_decay=0.1, accumulate=2, ema_decay=0.5, clip_norm=0.1)
+    runner = Runner(2, settings, DEEP)
+    state, _ = runner(batch(), batch(5), batch(1))
+    for weights in (state.weights, state.average):
+        for number in (FIRST, SECOND):
+            assert_same(weights.params["stages"][number], runner.start.weights.params["stages"][number])
+            assert_same(weights.stats["stages"][number], runner.start.weights.stats["stages"][number])
+        assert np.abs(weights.stats["stages"][THIRD]["norm"]["mean"]).max() > 0
+    assert min(np.abs(leaf).max() for leaf in jax.tree.leaves(moved(runner, state)[THIRD])) > 0
+    assert state.gathered.gradients["stages"].keys() == {THIRD}  # nothing is kept for what stays
+
+
+def test_all_frozen_leaves_the_head():
+    runner = Runner(1, replace(PLAIN, freeze=ALL), DEEP)
+    state, _ = runner(batch())
+    went = moved(runner, state)
+    assert not any(leaf.any() for number in (FIRST, SECOND, THIRD) for leaf in jax.tree.leaves(went[number]))
+    assert np.abs(went["head"]["out"]["kernel"]).max() > 1e-4
+    assert_same(state.weights.stats, runner.start.weights.stats)
+
+
+def test_more_frozen_stages_than_there_are_are_refused():
+    with pytest.raises(UsageError, match="--freeze must be at most 3, the stages of this model, or all, got 4"):
+        Runner(1, replace(PLAIN, freeze=4), DEEP)
+
+
+def test_each_stage_away_from_the_head_learns_at_a_rate_that_is_less_by_the_decay():
+    """Weight decay goes with it, as in groups of parameters with rates of their own."""
+    settings = Optimization(schedule="constant", weight_decay=0.1)
+    plain, decayed = Runner(1, settings, DEEP), Runner(1, replace(settings, layer_decay=0.5), DEEP)
+    whole, less = moved(plain, plain(batch())[0]), moved(decayed, decayed(batch())[0])
+    for part, factor in ((FIRST, 1 / 8), (SECOND, 1 / 4), (THIRD, 1 / 2), ("head", 1)):
+        expected = jax.tree.map(lambda leaf, factor=factor: leaf * factor, whole[part])
+        assert_close(less[part], expected, rtol=1e-3, atol=1e-7)
 
 
 def test_devices_do_not_matter_with_everything_at_once():

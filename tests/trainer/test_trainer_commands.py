@@ -203,6 +203,11 @@ def test_predict_that_was_stopped_goes_on(server, trained, tmp_path, monkeypatch
         (["--class-weights", "cat=x"], "--class-weights must be balanced, or pairs such as cat=2, got 'cat=x'"),
         (["--class-weights", "dog=2"], "names classes that are not trained on: 'dog'. There are "),
         (["--sample-weights", "/none.csv"], "--sample-weights /none.csv cannot be read"),
+        (["--freeze", "9"], "--freeze must be at most 5, the stages of this model, or all, got 9"),
+        (["--freeze", "head"], "--freeze: must be a number of stages or all, got 'head'"),
+        (["--layer-decay", "0"], "layer_decay must be a number from 1e-06 to 1, got 0.0"),
+        (["--weights", "a.weights.h5"], "weights of cnn are not read from .h5; .h5 is read into mobilenet_v1, "),
+        (["--weights", "a.pth"], "safetensors.torch.save_file(model.state_dict(), ...)), got a.pth"),
         (["--early-stopping", "--validation", "0"], "--monitor map3 is measured in validation"),
         (["--scale", "2", "1"], "augment.scale low must be at most high"),
         (["--classes", "dog"], "dog"),
@@ -215,6 +220,15 @@ def test_requests_that_make_no_sense_are_refused_before_work_starts(server, tmp_
     assert main([*given, *words]) == 2
     assert named in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_samples_that_are_nowhere_are_refused(server, tmp_path, capsys):
+    weights, out = tmp_path / "weights.csv", tmp_path / "run"
+    weights.write_text("key_id,weight\n7,2\n")
+    words = ["--out", str(out), "--size", "16", "--sample-weights", str(weights), "--class-weights", "balanced"]
+    assert main(["fit", *source(server), *words]) == 2
+    assert "has 1 key ids of 1 that are not in the dataset: 7" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_without_validation_the_last_checkpoint_is_the_best(server, tmp_path, capsys):

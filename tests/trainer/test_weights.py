@@ -1,60 +1,18 @@
 """Files written by hand as Keras and PyTorch write them; `make parity` reads those that the libraries wrote."""
 
-import h5py
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from inkstream.command_line import UsageError
+from tests.trainer.files_of_weights import at, keras_file, small
 from trainer.models import Pictures, outline
 from trainer.settings import ModelSettings
 from trainer.weights.files import read_weights
 from trainer.weights.fitting import fit_weights
-from trainer.weights.names import SOURCES
-
-SMALL = ModelSettings("mobilenet_v1", alpha=0.05)
-
-
-def small(channels=3, classes=4):
-    return outline(SMALL, Pictures(32, channels), classes=classes)
-
-
-def at(tree, path):
-    for key in path.split("."):
-        tree = tree.get(int(key) if key.isdigit() else key, {})
-    return tree
-
-
-def keras_file(path, *, biases=False, without=(), extra=()):
-    """The weights of `small()` as Keras writes them; returns them by our names."""
-    model, rng, written = small(), np.random.default_rng(3), {}
-    counts = {}
-    with h5py.File(path, "w") as file:
-        for ours, theirs in SOURCES["mobilenet_v1", "keras"].names():
-            leaves = {**at(model.params, ours), **at(model.stats, ours)}
-            layer = {part: rng.normal(size=leaf.shape).astype(np.float32) for part, leaf in leaves.items()}
-            kind = "batch_normalization" if "mean" in layer else "depthwise_conv2d" if "_dw_" in theirs else "conv2d"
-            if biases and "mean" not in layer:
-                layer["bias"] = rng.normal(size=layer["kernel"].shape[-1]).astype(np.float32)
-            written[ours] = layer
-            if theirs in without:
-                continue
-            arrays = dict(layer)
-            if kind == "depthwise_conv2d":
-                arrays["kernel"] = arrays["kernel"].transpose(0, 1, 3, 2)
-            if ours == "head.out":
-                arrays["kernel"] = arrays["kernel"][None, None]
-            number = counts[kind] = counts.get(kind, -1) + 1
-            group = file.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}").create_group("vars")
-            group.attrs["name"] = theirs
-            for place, part in enumerate(p for p in ("kernel", "scale", "bias", "mean", "var") if p in arrays):
-                group[str(place)] = arrays[part]
-        for name in extra:
-            group = file.create_group(f"layers/{name}/vars")
-            group.attrs["name"] = name
-            group["0"] = np.zeros(3, np.float32)
-    return written
+from trainer.weights.names import NAMES
+from trainer.weights.sources import SOURCES
 
 
 def assert_holds(model, written, but=()):
@@ -95,7 +53,7 @@ def torch_file(path, name, pictures):
     """Weights of a model as PyTorch's state dicts have them; returns them by our names."""
     model, rng, arrays, written = outline(ModelSettings(name), pictures, classes=3), np.random.default_rng(3), {}, {}
     parts = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-    for ours, theirs in SOURCES[name, "torch"].names():
+    for ours, theirs in NAMES[name, "torch"]():
         leaves = {**at(model.params, ours), **at(model.stats, ours)}
         written[ours] = {part: rng.random(leaf.shape, np.float32) for part, leaf in leaves.items()}
         for part, array in written[ours].items():
@@ -152,10 +110,14 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
         fit_weights(read_weights(path), "mobilenet_v1", small())
 
 
-@pytest.mark.parametrize(("name", "library"), SOURCES)
+def test_layers_are_named_for_every_source():
+    assert NAMES.keys() == SOURCES.keys()
+
+
+@pytest.mark.parametrize(("name", "library"), NAMES)
 def test_every_leaf_has_a_name_in_the_source(name, library):
     model = outline(ModelSettings(name), Pictures(224, 3), classes=10)
-    named = {ours for ours, _ in SOURCES[name, library].names()}
+    named = {ours for ours, _ in NAMES[name, library]()}
     for tree in (model.params, model.stats):
         for path, _ in jax.tree_util.tree_leaves_with_path(tree):
             assert ".".join(str(key.key) for key in path[:-1]) in named

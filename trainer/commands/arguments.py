@@ -14,6 +14,7 @@ from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
 from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, ModelSettings
 from trainer.views import Views
+from trainer.weights.sources import source_of
 
 T = TypeVar("T")
 Options: TypeAlias = argparse._ActionsContainer  # a parser or one of its groups
@@ -118,20 +119,36 @@ def add_model(parser: Options) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--model", default=ModelSettings.name, choices=MODELS, help="see `trainer models`")
     add_alpha(group)
-    group.add_argument("--dropout", type=float, default=ModelSettings.dropout, help="before the last layer")
+    group.add_argument("--dropout", type=float, default=ModelSettings.dropout, help="before each layer of the head")
+    group.add_argument(
+        "--head-hidden", type=int, nargs="+", default=[], metavar="N", help="features of hidden layers before the last"
+    )
     group.add_argument(
         "--normalize",
-        default=ModelSettings.normalize,
         choices=tuple(NORMALIZATIONS),
-        help="range of the pixels that the model sees, or ImageNet's mean and deviation",
+        help="range of the pixels that the model sees, or ImageNet's mean and deviation; if not given, what --weights "
+        f"expect, or {ModelSettings.normalize}",
+    )
+    group.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="begin with these, .weights.h5 of Keras or .safetensors of PyTorch or timm; not needed to resume a run",
     )
 
 
 def model_settings(options: argparse.Namespace) -> ModelSettings:
     """What `add_model` declared."""
+    weights = options.weights
+    expected = ModelSettings.normalize if weights is None else source_of(options.model, weights).normalize
     return checked(
         lambda: ModelSettings(
-            name=options.model, alpha=options.alpha, dropout=options.dropout, normalize=options.normalize
+            name=options.model,
+            alpha=options.alpha,
+            dropout=options.dropout,
+            normalize=options.normalize or expected,
+            head_hidden=tuple(options.head_hidden),
+            weights=None if weights is None else str(weights),
         )
     )
 

@@ -2,12 +2,14 @@
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import UsageError
 from trainer.commands.arguments import Options, checked
 from trainer.optimization import (
+    ALL,
     BALANCED,
     BATCH_RULES,
     COMPUTE_TYPES,
@@ -44,6 +46,9 @@ def add_optimization(parser: Options) -> None:
     _add(group, "weight_decay", float, "of kernels: decoupled with adamw, in the gradient with sgd and rmsprop")
     _add(group, "clip_norm", float, "scale down gradients with a longer global norm", metavar="NORM")
     _add(group, "accumulate", int, "batches whose rows make one update, as one batch of them all would", metavar="N")
+    frozen = "stages, from the first on, that keep their weights, as `trainer models` counts them; all but the head"
+    _add(group, "freeze", _freeze, f"{frozen} if {ALL}", metavar=f"N|{ALL}")
+    _add(group, "layer_decay", float, "factor on the learning rate with each stage away from the head", metavar="D")
     _add(group, "ema_decay", float, "evaluate and save a moving average of the parameters, such as 0.999", metavar="D")
     _add(
         group,
@@ -124,7 +129,14 @@ def cadence(options: argparse.Namespace) -> Cadence:
     )
 
 
-def _add(group: Options, name: str, kind: type, text: str, **more: Any) -> None:
+def _freeze(word: str) -> int | str:
+    """`all` or a number of stages."""
+    if word != ALL and not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a number of stages or {ALL}, got {word!r}")
+    return word if word == ALL else int(word)
+
+
+def _add(group: Options, name: str, kind: Callable[[str], Any], text: str, **more: Any) -> None:
     """An option for a setting; with `const`, its value may be left out."""
     if "const" in more:
         more["nargs"] = "?"

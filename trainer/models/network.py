@@ -1,6 +1,6 @@
 """The form of every model: stages from the stem on, and a head of one output per class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 from flax import nnx
@@ -35,6 +35,9 @@ class Head(nnx.Module):
         return self.out(last(x, training))
 
 
+MakeHead = Callable[[int], Head]  # of how many features the stages make
+
+
 class Network(nnx.Module):
     """Stages one after another, then the head.
 
@@ -46,9 +49,13 @@ class Network(nnx.Module):
         self.stages = nnx.List(stages)
         self.head = head
 
-    def __call__(self, images: jax.Array, training: TrainingRows | None) -> jax.Array:
-        """Logits `[rows, classes]` of normalized pictures, float32 `[rows, size, size, channels]`."""
+    def __call__(self, images: jax.Array, training: TrainingRows | None, *, frozen: int = 0) -> jax.Array:
+        """Logits `[rows, classes]` of normalized pictures, float32 `[rows, size, size, channels]`.
+
+        The first `frozen` stages work as in evaluation also while training: their batch normalization uses the running
+        statistics and leaves them alone, and they drop nothing.
+        """
         x = images
-        for stage in self.stages:
-            x = stage(x, training)
+        for number, stage in enumerate(self.stages):
+            x = stage(x, training if number >= frozen else None)
         return self.head(x, training)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from inkstream.command_line import UsageError
+from trainer.weights.sources import Library, library_of
 
-Library = Literal["keras", "torch"]
 Layer = dict[str, np.ndarray]
 # `kernel` (height, width, channels in / groups, channels out, or features in, features out) and `bias`; of batch
 # normalization `scale`, `bias`, `mean` and `var`. Which a layer has depends on the file.
@@ -40,16 +40,10 @@ def read_weights(path: Path) -> Weights:
     Raises:
         UsageError: It is not there, of another kind, or damaged.
     """
+    library = library_of(path)
     if not path.is_file():
         raise UsageError(f"there is no file of weights {path}")
-    if path.name.endswith(".h5"):
-        return Weights(path, "keras", _keras_layers(path))
-    if path.suffix == ".safetensors":
-        return Weights(path, "torch", _torch_layers(path))
-    raise UsageError(
-        f"weights are read from .weights.h5 (Keras: model.save_weights) and .safetensors (PyTorch: "
-        f"safetensors.torch.save_file(model.state_dict(), ...)), got {path}"
-    )
+    return Weights(path, library, _keras_layers(path) if library == "keras" else _torch_layers(path))
 
 
 def _keras_layers(path: Path) -> dict[str, Layer]:

@@ -7,19 +7,20 @@
 - The last layer is taken where it has the same shape and no hidden layers come before it, else it stays new.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from inkstream.command_line import UsageError
 from trainer.models import ModelState
-from trainer.settings import NORMALIZATIONS
-from trainer.weights.files import Layer, Weights
-from trainer.weights.names import HEAD, SOURCES, Source
+from trainer.settings import NORMALIZATIONS, ModelSettings
+from trainer.weights.files import Layer, Weights, read_weights
+from trainer.weights.names import HEAD, NAMES
+from trainer.weights.sources import Source, source_of
 
 IMAGENET_STD = NORMALIZATIONS["imagenet"].std
-LIBRARIES = {"keras": ".weights.h5 of Keras", "torch": ".safetensors of PyTorch"}
 
 
 class Fitted(NamedTuple):
@@ -34,19 +35,23 @@ class Fitted(NamedTuple):
     head_is_new: bool
 
 
-def source_of(name: str, weights: Weights) -> Source:
-    """How the file's library builds a model.
+def pretrained(settings: ModelSettings, model: ModelState, say: Callable[[str], None]) -> ModelState:
+    """The model with the weights of the file that its settings name; as it is if they name none.
+
+    Args:
+        settings: Of the model.
+        model: New.
+        say: Told what was taken from where.
 
     Raises:
-        UsageError: It does not build it as we do.
+        UsageError: The file cannot be read, or is of another model.
     """
-    source = SOURCES.get((name, weights.library))
-    if source is None:
-        known = [LIBRARIES[library] for model, library in SOURCES if model == name]
-        others = [model for model, library in SOURCES if library == weights.library]
-        remedy = f"from {' or '.join(known)}" if known else f"into {', '.join(others)} only"
-        raise UsageError(f"{weights.path}: weights of {name} are not read from {weights.path.suffix} but {remedy}")
-    return source
+    if settings.weights is None:
+        return model
+    fitted = fit_weights(read_weights(Path(settings.weights)), settings.name, model)
+    head = "; the head is new" if fitted.head_is_new else ""
+    say(f"{settings.name} begins with the weights of {settings.weights}{head}")
+    return fitted.model
 
 
 def fit_weights(weights: Weights, name: str, model: ModelState) -> Fitted:
@@ -55,11 +60,11 @@ def fit_weights(weights: Weights, name: str, model: ModelState) -> Fitted:
     Raises:
         UsageError: The file is of another model, or a leaf has another shape.
     """
-    source = source_of(name, weights)
-    names = dict(source.names())
+    source = source_of(name, weights.path)
+    names = dict(NAMES[name, weights.library]())
     params, stats = _copied(model.params), _copied(model.stats)
     layers = _named_as_ours(weights, source, names)
-    _adapt_channels(layers, source, gray=_input_channels(params, layers) == 1)
+    _adapt_channels(layers, source, params)
     _adapt_flattening(layers, source)
     _fold_biases(layers, params)
     head_is_new = HEAD not in layers or bool(params["head"].get("hidden"))
@@ -96,11 +101,12 @@ def _named_as_ours(weights: Weights, source: Source, names: Mapping[str, str]) -
     return layers
 
 
-def _adapt_channels(layers: dict[str, Layer], source: Source, *, gray: bool) -> None:
+def _adapt_channels(layers: dict[str, Layer], source: Source, params: Any) -> None:
     """Red, green and blue in our order, or their sum."""
-    first = next(layer for layer in layers.values() if "kernel" in layer)
+    ours, first = next((ours, layer) for ours, layer in layers.items() if "kernel" in layer)
     if first["kernel"].ndim != 4 or first["kernel"].shape[2] != 3:
         return
+    gray = _at(params, ours)["kernel"].shape[2] == 1
     if source.reversed_channels:
         first["kernel"] = first["kernel"][:, :, ::-1]
     if gray:
@@ -138,11 +144,6 @@ def _in_shape(found: np.ndarray | None, part: str, shape: tuple[int, ...]) -> np
         return np.zeros(shape if part == "bias" else (), np.float32)
     dense_as_convolution = found.shape[:2] == (1, 1) and found.shape[2:] == shape
     return found[0, 0] if dense_as_convolution else found
-
-
-def _input_channels(params: Any, layers: Mapping[str, Layer]) -> int:
-    first = next(ours for ours, layer in layers.items() if "kernel" in layer)
-    return int(_at(params, first)["kernel"].shape[2])
 
 
 def _at(tree: Any, path: str) -> dict[str, Any]:

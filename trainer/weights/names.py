@@ -6,36 +6,16 @@ A function for each family and library yields pairs: where a layer is in our tre
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
 
 from trainer.models.efficientnet import GROUPS as EFFICIENTNET_GROUPS
 from trainer.models.mobilenet_v1 import BLOCKS as MOBILENET_V1_BLOCKS
 from trainer.models.mobilenet_v2 import GROUPS as MOBILENET_V2_GROUPS
 from trainer.models.resnet import DEPTHS
-from trainer.models.vgg import FIELDS as VGG_FIELDS
 from trainer.models.vgg import GROUPS as VGG_GROUPS
-from trainer.weights.files import Library
+from trainer.weights.sources import Library
 
 Names = Iterator[tuple[str, str]]
 HEAD = "head.out"
-
-
-class Source(NamedTuple):
-    """A library's form of one of our models.
-
-    Args:
-        names: Yields pairs of names, ours and theirs.
-        normalize: Which normalization of pixels its pretrained weights expect (`trainer.settings.NORMALIZATIONS`).
-        reversed_channels: Whether they expect blue, green, red.
-        entrance: Our layer that normalizes pictures, which a file may lack.
-        flattened: Our dense layer behind a flattening of channels, rows and columns, and how many of the last two.
-    """
-
-    names: Callable[[], Names]
-    normalize: str
-    reversed_channels: bool = False
-    entrance: str | None = None
-    flattened: tuple[str, int] | None = None
 
 
 def _convolution(ours: str, conv: str, norm: str) -> Names:
@@ -155,20 +135,19 @@ def _keras_efficientnet_b0() -> Names:
     yield HEAD, "predictions"
 
 
-SOURCES: Mapping[tuple[str, Library], Source] = MappingProxyType(
+NAMES: Mapping[tuple[str, Library], Callable[[], Names]] = MappingProxyType(  # of the same keys as SOURCES
     {
-        ("mobilenet_v1", "keras"): Source(_keras_mobilenet_v1, "minus-one-one"),
-        ("mobilenet_v1_bias", "keras"): Source(_keras_mobilenet_v1_unnamed, "minus-one-one"),
-        ("mobilenet_v2", "keras"): Source(_keras_mobilenet_v2, "minus-one-one"),
-        ("resnet18", "torch"): Source(partial(_torch_resnet, 18), "imagenet"),
-        ("resnet34", "torch"): Source(partial(_torch_resnet, 34), "imagenet"),
-        ("resnet50", "torch"): Source(partial(_torch_resnet, 50), "imagenet"),
-        # Biases are folded; the stride is elsewhere, so that these weights are a start, not the same network.
-        ("resnet50", "keras"): Source(_keras_resnet50, "imagenet-mean", reversed_channels=True),
-        ("resnet50_keras", "keras"): Source(_keras_resnet50, "imagenet-mean", reversed_channels=True),
-        ("seresnext50_32x4d", "torch"): Source(partial(_torch_resnet, 50, weighted=True), "imagenet"),
-        ("vgg19", "torch"): Source(_torch_vgg19, "imagenet", flattened=("stages.23.linear", VGG_FIELDS)),
-        ("vgg19", "keras"): Source(_keras_vgg19, "imagenet-mean", reversed_channels=True),
-        ("efficientnet_b0", "keras"): Source(_keras_efficientnet_b0, "zero-one", entrance="stages.0"),
+        ("mobilenet_v1", "keras"): _keras_mobilenet_v1,
+        ("mobilenet_v1_bias", "keras"): _keras_mobilenet_v1_unnamed,
+        ("mobilenet_v2", "keras"): _keras_mobilenet_v2,
+        ("resnet18", "torch"): partial(_torch_resnet, 18),
+        ("resnet34", "torch"): partial(_torch_resnet, 34),
+        ("resnet50", "torch"): partial(_torch_resnet, 50),
+        ("resnet50", "keras"): _keras_resnet50,
+        ("resnet50_keras", "keras"): _keras_resnet50,
+        ("seresnext50_32x4d", "torch"): partial(_torch_resnet, 50, weighted=True),
+        ("vgg19", "torch"): _torch_vgg19,
+        ("vgg19", "keras"): _keras_vgg19,
+        ("efficientnet_b0", "keras"): _keras_efficientnet_b0,
     }
 )
