@@ -1,6 +1,6 @@
 """A run's config.json: what was asked for, what that became, and what trained it. `--config` takes it, to repeat a run.
 
-about        what the settings are for, in words (only in presets)
+about        task, command, hardware, time and result, in words (only in presets)
 options      every option of `trainer fit` that belongs to the run, by its name with underscores
 run          the settings as the run took them, the resolved pipeline and the classes (`trainer.run`)
 environment  Python, packages, devices and processors
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 import inkstream.processors
 from inkstream.command_line import UsageError
 
-PRESETS = Path(__file__).parent / "presets"
+_PRESETS = Path(__file__).parent / "presets"
 MEMBERS = ("about", "options", "run", "environment", "command")
 # Options that say where things are and how they travel, and change nothing that is learnt.
 PLACES = ("server", "compression", "tls_ca", "tls_cert", "tls_key", "tls_server_name", "token_file")
@@ -85,15 +85,14 @@ class Configuration:
         Raises:
             UsageError: There is none, or it is not such a file.
         """
-        preset = PRESETS / f"{name}.json"
+        preset = _PRESETS / f"{name}.json"
         path = preset if preset.is_file() and not Path(name).is_file() else Path(name)
         try:
             members = json.loads(path.read_text())
         except OSError as error:
-            names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.json")))
             raise UsageError(
-                f"--config must be the config.json of a run, a file like it, or one of {names}; {name} cannot be read: "
-                f"{error.strerror}"
+                f"--config must be the config.json of a run, a file like it, or one of {', '.join(preset_names())}; "
+                f"{name} cannot be read: {error.strerror}"
             ) from None
         except ValueError as error:
             raise UsageError(f"--config {path} is not JSON: {error}") from None
@@ -136,6 +135,11 @@ class Configuration:
                 for name, before, now in _differences(self.environment, environment)
             ]
         return lines
+
+
+def preset_names() -> list[str]:
+    """What `Configuration.load` knows besides files."""
+    return sorted(path.stem for path in _PRESETS.glob("*.json"))
 
 
 def environment(devices: Sequence[str]) -> dict[str, Any]:

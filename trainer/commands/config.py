@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import UsageError
-from trainer.configuration import Asked, Configuration
+from trainer.configuration import Asked, Configuration, preset_names
 
 # Options that belong to one start of a run, not to the run.
 _OF_ONE_START = frozenset(
@@ -20,8 +20,8 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="take options from the config.json of a run, to repeat it, or from a preset (docs/presets.md); those that "
-        "are given here win",
+        help="take options from the config.json of a run, to repeat it, or from a preset: "
+        f"{', '.join(preset_names())}; those that are given here win",
     )
     parser.set_defaults(earlier_words=_words)
 
