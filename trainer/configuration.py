@@ -121,20 +121,31 @@ class Configuration:
             if asked.options.get(name) != value
         ]
         if self.run is not None:
-            dataset = run["pipeline"]["dataset"]
-            for name in _DATA if dataset == self.run["pipeline"]["dataset"] else ():
-                if run[name] != self.run[name]:
-                    raise UsageError(
-                        f"{self.path} cannot be repeated on dataset {dataset!r}: {name} was {self.run[name]!r}, is "
-                        f"{run[name]!r}. Serve what it was trained on; or, to train with its settings on what is "
-                        'served now, remove "run" from a copy of the file'
-                    )
+            lines += self._check_run(asked, json.loads(json.dumps(run)))
         if self.environment is not None:
             lines += [
                 f"warning: {name} was {before!r} in {self.path}, is {now!r}: the last bits of losses may differ"
-                for name, before, now in _differences(self.environment, environment)
+                for name, before, now in _differences(_flat(self.environment), _flat(environment))
             ]
         return lines
+
+    def _check_run(self, asked: Asked, run: Mapping[str, Any]) -> list[str]:
+        """As `check`, of what the same options became before and now; `run` with lists for tuples."""
+        assert self.run is not None
+        dataset = run["pipeline"]["dataset"]
+        for name in _DATA if dataset == self.run["pipeline"]["dataset"] else ():
+            if run[name] != self.run[name]:
+                raise UsageError(
+                    f"{self.path} cannot be repeated on dataset {dataset!r}: {name} was {self.run[name]!r}, is "
+                    f"{run[name]!r}. Serve what it was trained on; or, to train with its settings on what is served "
+                    'now, remove "run" from a copy of the file'
+                )
+        return [
+            f"warning: {name} was {before!r} in {self.path}, is {now!r}: the file that an option names has changed"
+            for section in ("model", "optimization")
+            for name, before, now in _differences(self.run[section], run[section])
+            if asked.options.get(name) == self.options.get(name)
+        ]
 
 
 def preset_names() -> list[str]:
@@ -164,11 +175,11 @@ def environment(devices: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Packages beside the rest."""
+    return {**environment, **environment["packages"], "packages": None}
+
+
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Name, value before and value now of what differs, packages one by one."""
-    flat = [{**side, **side.get("packages", {}), "packages": None} for side in (before, now)]
-    return [
-        (name, flat[0].get(name), flat[1].get(name))
-        for name in flat[0] | flat[1]
-        if flat[0].get(name) != flat[1].get(name)
-    ]
+    """Name, value before and value now of what differs."""
+    return [(name, before.get(name), now.get(name)) for name in {**before, **now} if before.get(name) != now.get(name)]

@@ -4,6 +4,7 @@ import pytest
 
 from inkstream.command_line import Failure
 from trainer.checkpoints import Checkpoints, SaveClock, keeping
+from trainer.not_finite import NotFinite
 from trainer.optimization import Cadence, Optimization
 from trainer.parallel import Parallel
 from trainer.timetable import Timetable
@@ -88,6 +89,15 @@ def test_a_checkpoint_that_was_being_deleted_does_not_matter(checkpoints, tmp_pa
     reopened = Checkpoints(folder)
     assert reopened.newest() == 10
     assert_same(reopened.state(10, like=state(0)), state(10))
+
+
+def test_numbers_that_are_not_finite_are_not_saved(checkpoints):
+    checkpoints.save(5, state(5), {})
+    broken = state(10)
+    broken.weights.params["blocks"][1]["bias"][2] = np.inf
+    with pytest.raises(NotFinite, match=r"step 10: .*blocks.*bias.* is not finite"):
+        checkpoints.save(10, broken, {})
+    assert checkpoints.steps() == [5]
 
 
 def test_another_model_is_refused_by_name(checkpoints):
