@@ -3,12 +3,13 @@
 Numba keeps a compiled kernel on disk until the file that holds it changes, and looks at no other file: a kernel would
 go on calling what another file said before an update, with other pixels or another order and no error. So the folder's
 name is a hash of all source that a kernel is made of. It lies in `NUMBA_CACHE_DIR` where that is set, else beside the
-code; where neither can be written to, Numba takes the user's own cache folder.
+code, and where that cannot be written to in the user's own cache folder. Left to itself Numba would find other places,
+without the hash.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import xxhash
@@ -30,7 +31,35 @@ def use_kernel_cache() -> None:
     parent = Path(os.environ.get(_VARIABLE) or package / "__pycache__")
     if parent.name.startswith(_PREFIX):
         parent = parent.parent  # a process that started this one has set it
-    os.environ[_VARIABLE] = str(parent / f"{_PREFIX}{digest.hexdigest()}")
+    folders = [each / f"{_PREFIX}{digest.hexdigest()}" for each in (parent, _user_cache())]
+    os.environ[_VARIABLE] = str(next(filter(_is_writable, folders), folders[0]))
+
+
+def check_kernel_cache() -> None:
+    """Refuses to go on without a place for kernels, which Numba would do in words that help nobody.
+
+    Raises:
+        PermissionError: The folder that is set cannot be written to.
+    """
+    folder = Path(os.environ[_VARIABLE])
+    if not _is_writable(folder):
+        raise PermissionError(
+            f"compiled kernels need a folder that can be written to, and neither {folder.parent} nor {_user_cache()} "
+            f"can: set {_VARIABLE} to one"
+        )
+
+
+def _user_cache() -> Path:
+    """Of this program for this user (specifications.freedesktop.org/basedir-spec)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "inkstream"
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if it is not there."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK | os.X_OK)
+    return False
 
 
 @contextmanager

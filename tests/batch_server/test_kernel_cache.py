@@ -1,13 +1,15 @@
 """The cache of compiled kernels is renewed whenever source that a kernel is made of changes."""
 
+import os
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numba import njit
 
 import batch_server
-from batch_server.kernel_cache import KERNELS, when_compiling
+from batch_server.kernel_cache import KERNELS, check_kernel_cache, use_kernel_cache, when_compiling
 
 PACKAGE = Path(batch_server.__file__).parent
 # Numba itself, or what another file compiles with it.
@@ -35,3 +37,27 @@ def test_it_is_told_once_that_kernels_are_compiled() -> None:
     assert len(told) == 1 and told[0].startswith("compiling kernels")
     assert kernel(np.float32(1)) == 2
     assert len(told) == 1
+
+
+def test_the_users_folder_is_taken_where_the_first_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(file / "kernels"))  # below a file there is no folder, for nobody
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    use_kernel_cache()
+    taken = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert taken.parent == tmp_path / "inkstream"
+    assert taken.name.startswith("kernels-")  # with the hash, so no stale kernel is run from there either
+    check_kernel_cache()
+
+
+def test_without_any_folder_it_is_said_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(file / "kernels"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    use_kernel_cache()
+    with pytest.raises(PermissionError, match="set NUMBA_CACHE_DIR"):
+        check_kernel_cache()
