@@ -162,7 +162,7 @@ def _text(dataset: Dataset, pipeline: Pipeline, figures: Figures, diagnosis: Dia
     lines = [
         f"{dataset.name}: {dataset.samples:,} samples, {dataset.used_bytes / 1e6:,.1f} MB, {memory}",
         f"asked for: {', '.join(described(pipeline))}, {pipeline.batch_size:,} in a batch",
-        f"{figures.threads} threads on {figures.cores} processors{quota}",
+        f"{_count(figures.threads, 'thread')} on {_count(figures.cores, 'processor')}{quota}",
         "",
         "of a thread, in microseconds for a drawing:  "
         f"reading {1e6 * figures.read_s:.2f}, drawing {1e6 * figures.draw_s:.2f}",
@@ -177,3 +177,7 @@ def _text(dataset: Dataset, pipeline: Pipeline, figures: Figures, diagnosis: Dia
             f"{needed_link(each.wire_bytes_per_s)}"
         )
     return "\n".join([*lines, "", diagnosis.as_text()])
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -77,6 +77,16 @@ class Figures:
         """Of the default compression."""
         return next(iter(self.compressions.values()))
 
+    @property
+    def paid_cores(self) -> float:
+        """Processors' worth of time that the process may have."""
+        return min(self.cores, self.quota_cores or math.inf)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether figures are low because of other programs."""
+        return self.other_cores is not None and self.other_cores > _DISTURBED * self.cores
+
 
 def diagnose(figures: Figures, pipeline: Pipeline) -> Diagnosis:
     """What limits a server on this machine.
@@ -97,9 +107,9 @@ def _limit(figures: Figures) -> tuple[str, str]:
             f"The disk limits: drawings came at {figures.found_per_s:,.0f}/s, {figures.disk_bytes / 1e6:,.1f} MB of "
             f"them from the disk, and at {best.all_threads_per_s:,.0f}/s once they were in memory."
         )
-    if figures.quota_cores is not None and figures.quota_cores < figures.cores and figures.held_back > _HELD_BACK:
+    if figures.paid_cores < figures.cores and figures.held_back > _HELD_BACK:
         return "quota", (
-            f"The container's processor quota limits: it pays for {figures.quota_cores:g} of {figures.cores} "
+            f"The container's processor quota limits: it pays for {figures.paid_cores:g} of {figures.cores} "
             f"processors, and was used up in {figures.held_back:.0%} of its periods. {delivers}."
         )
     stages = {"reading": figures.read_s, "drawing": figures.draw_s, "encoding": best.encode_s}
@@ -114,6 +124,11 @@ def _limit(figures: Figures) -> tuple[str, str]:
 
 def _advice(limit: str, figures: Figures, pipeline: Pipeline) -> list[str]:
     best, advice = figures.default, []
+    if figures.disturbed:
+        advice.append(
+            f"Other programs used {figures.other_cores:.1f} of {figures.cores} processors meanwhile: without them, "
+            "figures are higher."
+        )
     if figures.shortage:
         advice.append(f"{figures.shortage}.")
     elif limit == "disk":
@@ -121,20 +136,20 @@ def _advice(limit: str, figures: Figures, pipeline: Pipeline) -> list[str]:
             "The dataset fits into memory: `serve --warm` reads it before trainers are let in; otherwise it is there "
             "after the first epoch."
         )
-    if limit == "quota" and figures.quota_cores is not None:
-        whole = max(1, math.floor(figures.quota_cores))
+    whole = max(1, math.floor(figures.paid_cores))
+    if limit == "quota":
         advice.append(
             f"Raise the quota: each processor more adds about {best.one_thread_per_s:,.0f} drawings/s. With this one, "
             f"--threads {whole} draws as much, more evenly."
         )
     elif limit in ("drawing", "encoding", "reading"):
-        busy = min(figures.threads, figures.cores)
+        busy = min(figures.threads, figures.paid_cores)
         advice.append(
             f"More processors, or another server: each processor adds about {best.all_threads_per_s / busy:,.0f} "
             "drawings/s."
         )
-        if figures.threads < figures.cores:
-            advice.append(f"Only {figures.threads} of {figures.cores} processors draw: raise --threads.")
+        if figures.threads < whole:
+            advice.append(f"Only {figures.threads} of {whole} processors draw: raise --threads.")
     size = pipeline.render.size
     if figures.half_size_draw_s and figures.draw_s > _WORTH_SAYING * figures.half_size_draw_s:
         factor = figures.draw_s / figures.half_size_draw_s
@@ -143,14 +158,8 @@ def _advice(limit: str, figures: Figures, pipeline: Pipeline) -> list[str]:
         advice.append("--encoding gray draws one channel instead of three.")
     if pipeline.render.style == "classic":
         advice.append("--style antialiased draws several times as fast as classic.")
-    scaling = best.all_threads_per_s / best.one_thread_per_s / min(figures.threads, figures.cores)
-    disturbed = figures.other_cores is not None and figures.other_cores > _DISTURBED * figures.cores
-    if disturbed:
-        advice.append(
-            f"Other programs used {figures.other_cores:.1f} of {figures.cores} processors meanwhile: without them, "
-            "figures are higher."
-        )
-    elif scaling < _SCALING and limit not in ("disk", "quota"):
+    scaling = best.all_threads_per_s / best.one_thread_per_s / min(figures.threads, figures.paid_cores)
+    if scaling < _SCALING and not figures.disturbed and limit not in ("disk", "quota"):
         advice.append(
             f"{figures.threads} threads do {best.all_threads_per_s / best.one_thread_per_s:.1f} times the work of one: "
             "processors that share a core, or memory, or machine with others."

@@ -71,6 +71,7 @@ def test_what_does_not_limit_is_not_blamed(changes: dict) -> None:
         ({}, "the network needs 100 Gbit/s"),
         ({}, "1 Gbit/s carries 118 MB/s, in drawings/s: 29,375 with sparse, 7,165 with none"),
         ({"threads": 4}, "Only 4 of 8 processors draw: raise --threads"),
+        ({"threads": 1, "quota_cores": 2.5}, "Only 1 of 2 processors draw: raise --threads"),
         ({"shortage": "90 GB do not fit"}, "90 GB do not fit."),
         ({"found_per_s": 90_000, "disk_bytes": 4096}, "serve --warm"),
         ({"quota_cores": 2.5, "held_back": 0.4}, "--threads 2"),
@@ -87,6 +88,17 @@ def test_advice_that_would_change_nothing_is_left_out() -> None:
     text = " ".join(same.advice)
     for words in ("--size", "--threads", "--encoding", "--style", "Other programs", "times the work of one"):
         assert words not in text
+
+
+def test_no_more_threads_are_proposed_than_a_quota_pays_for() -> None:
+    text = " ".join(diagnose(dataclasses.replace(HEALTHY, threads=2, quota_cores=2.5), PIPELINE).advice)
+    assert "--threads" not in text
+    assert "each processor adds about 800,000 drawings/s" in text  # two of them delivered 1,600,000
+
+
+def test_it_is_said_first_that_others_disturb() -> None:
+    disturbed = dataclasses.replace(HEALTHY, other_cores=3.0, shortage="90 GB do not fit")
+    assert diagnose(disturbed, PIPELINE).advice[0].startswith("Other programs used 3.0 of 8 processors")
 
 
 def test_slower_pictures_are_named() -> None:
