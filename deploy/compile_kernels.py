@@ -1,10 +1,11 @@
-"""Compiles every kernel of the batch server by taking a few drawings the whole way: import, serve, stream.
+"""Compiles every kernel of the batch server by taking a few drawings the whole way: import, verify, serve, stream.
 
 Run while the server's image is built: the compiled code stays in NUMBA_CACHE_DIR, and an image that cannot serve is
 never finished.
 """
 
 import itertools
+import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ RECORD = (
     '{"word":"line","countrycode":"US","timestamp":"2017-03-08 21:12:07.26604 UTC","recognized":true,'
     '"key_id":"%d","drawing":[[[0,99],[99,0]]]}\n'
 )
+# The same drawing in the official binary layout: key id, country, recognized, time, strokes, points, x and y.
+BINARY = struct.Struct("<Q2sbIHH2s2s").pack(DRAWINGS + 1, b"US", 1, 1_489_007_526, 1, 2, bytes((0, 99)), bytes((99, 0)))
 VARIED = inkstream.Augment(rotate_deg=10, stroke_dropout=0.1, jitter=0.01, crop=0.1, erase=inkstream.Erase())
 
 
@@ -26,10 +29,13 @@ def main() -> int:
     """Does it; returns an exit code."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "line.ndjson").write_text("".join(RECORD % key_id for key_id in range(1, DRAWINGS + 1)))
-        code = batch_server.cli.main(["import", str(folder / "line.ndjson"), "--dataset", str(folder / "line.lmdb")])
-        if code:
-            return code
+        sources, dataset = [folder / "line.ndjson", folder / "line.bin"], str(folder / "line.lmdb")
+        sources[0].write_text("".join(RECORD % key_id for key_id in range(1, DRAWINGS + 1)))
+        sources[1].write_bytes(BINARY)
+        for words in (["import", *map(str, sources), "--dataset", dataset], ["inspect", dataset, "--verify"]):
+            code = batch_server.cli.main(words)
+            if code:
+                return code
         server = BatchServer(
             ServerSettings(
                 data=folder,
@@ -53,14 +59,15 @@ def main() -> int:
 
 
 def pipelines() -> list[inkstream.Pipeline]:
-    """All that reaches kernels of its own: styles, encodings, augmentations, an order, a filter."""
+    """All that reaches kernels of its own: styles, encodings, augmentations, both orders, a filter."""
     return [
         inkstream.Pipeline(
             dataset="line",
             batch_size=32,
             render=inkstream.Render(size=32, style=style, encoding=encoding),
             augment=augment,
-            filter=inkstream.Filter(countries=("US",), recognized=True),
+            filter=inkstream.Filter(classes=("line",), countries=("US",), recognized=True),
+            class_balanced=augment is not None,
         )
         for style, encoding, augment in itertools.product(STYLES, ENCODINGS, (None, VARIED))
     ]
