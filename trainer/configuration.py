@@ -23,8 +23,20 @@ from inkstream.command_line import UsageError
 
 _PRESETS = Path(__file__).parent / "presets"
 MEMBERS = ("about", "options", "run", "environment", "command")
-# Options that say where things are and how they travel, and change nothing that is learnt.
-PLACES = ("server", "compression", "tls_ca", "tls_cert", "tls_key", "tls_server_name", "token_file")
+# Options that change nothing that is learnt: where things are, how they travel, what is kept.
+UNLEARNT = (
+    "server",
+    "compression",
+    "tls_ca",
+    "tls_cert",
+    "tls_key",
+    "tls_server_name",
+    "token_file",
+    "tensorboard",
+    "checkpoint_every_steps",
+    "checkpoint_every_minutes",
+    "keep_every",
+)
 # Of the run: what two runs must share to get the same pixels.
 _DATA = ("fingerprint", "renderer_version", "self_test_digest")
 # Packages on which the bits of a loss depend.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inkstream.command_line import UsageError
-from trainer.configuration import PLACES, Configuration
+from trainer.configuration import UNLEARNT, Configuration
 from trainer.folder import RunFolder
 from trainer.logs import best_step, last_row, read_rows
 
@@ -21,7 +21,7 @@ class Listed(NamedTuple):
         name: Its folder, from the one that was asked for.
         state: `finished`; `unfinished`, where it is under way or was stopped; `not finite`; or `unreadable`.
         options: Those of its config.json; empty if that cannot be read.
-        steps: Steps done.
+        steps_done: The last that is in its log.
         best: The row of its best evaluation, by its own `--monitor`; empty without one.
         problem: What is not finite or cannot be read.
     """
@@ -29,7 +29,7 @@ class Listed(NamedTuple):
     name: str
     state: str
     options: Mapping[str, Any]
-    steps: int
+    steps_done: int
     best: Mapping[str, Any]
     problem: str | None = None
 
@@ -53,10 +53,10 @@ def find_runs(folder: Path) -> list[Listed]:
 
 def table(runs: Sequence[Listed]) -> list[dict[str, Any]]:
     """A row for each run, all with the same columns: name, state, steps, differing settings, best figures, problem."""
-    names = dict.fromkeys(name for run in runs for name in run.options if name not in PLACES)
+    names = dict.fromkeys(name for run in runs for name in run.options if name not in UNLEARNT)
     differing = [name for name in names if len({json.dumps(run.options.get(name)) for run in runs if run.options}) > 1]
     return [
-        {"run": run.name, "state": run.state, "steps": run.steps}
+        {"run": run.name, "state": run.state, "steps_done": run.steps_done}
         | {name: run.options.get(name) for name in differing}
         | {"best_step": run.best.get("step")}
         | {name: run.best.get(name) for name in FIGURES}

@@ -9,14 +9,21 @@ import pytest
 from trainer.cli import main
 from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, last_row
 
-OPTIONS = {"model": "cnn", "server": ["a:1"], "monitor": "map3", "learning_rate": 0.003, "scale": [0.9, 1.1]}
+OPTIONS = {
+    "model": "cnn",
+    "server": ["a:1"],
+    "monitor": "map3",
+    "learning_rate": 0.003,
+    "scale": [0.9, 1.1],
+    "steps": None,
+}
 
 
-def write_run(folder, figures=(), steps=0, **options):
+def write_run(folder, figures=(), done=0, **options):
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"options": OPTIONS | options}))
     with Table(folder / "steps.jsonl", STEP_COLUMNS) as table:
-        for step in range(1, steps + 1):
+        for step in range(1, done + 1):
             table.append(**dict.fromkeys(STEP_COLUMNS, 0.1) | {"step": step})
     with Table(folder / "evaluations.jsonl", EVALUATION_COLUMNS) as table:
         for step, row in enumerate(figures, start=1):
@@ -27,10 +34,10 @@ def write_run(folder, figures=(), steps=0, **options):
 @pytest.fixture
 def runs(tmp_path):
     best_in_the_middle = [{"map3": 0.5}, {"map3": 0.9, "top1": 0.8}, {"map3": 0.7}]
-    (write_run(tmp_path / "a", best_in_the_middle, steps=30, server=["b:2"]) / "curve.png").touch()
+    (write_run(tmp_path / "a", best_in_the_middle, done=30, server=["b:2"]) / "curve.png").touch()
     lowest = [{"loss": 0.2, "map3": 0.3}, {"loss": float("nan")}]
-    write_run(tmp_path / "deep" / "b", lowest, steps=7, monitor="loss", learning_rate=0.1)
-    broken = write_run(tmp_path / "c", steps=1)
+    write_run(tmp_path / "deep" / "b", lowest, done=7, steps=9, monitor="loss", learning_rate=0.1)
+    broken = write_run(tmp_path / "c", done=1)
     (broken / "not-finite.json").write_text(json.dumps({"what": "the loss is nan", "steps_done": 2}))
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "config.json").write_text("{")
@@ -47,8 +54,8 @@ def test_each_run_has_its_differing_settings_and_best_figures(runs, capsys):
         "deep/b": "unfinished",
     }
     first, second, broken = rows["a"], rows["deep/b"], rows["c"]
-    assert (first["steps"], first["best_step"], first["map3"], first["top1"]) == ("30", "2", "0.9", "0.8")
-    assert (second["steps"], second["best_step"], second["map3"]) == (
+    assert (first["steps_done"], first["best_step"], first["map3"], first["top1"]) == ("30", "2", "0.9", "0.8")
+    assert (second["steps_done"], second["best_step"], second["map3"]) == (
         "7",
         "1",
         "0.3",
@@ -73,7 +80,7 @@ def test_a_folder_without_runs_is_wrong_usage(tmp_path, capsys):
 
 
 def test_the_last_row_is_found_behind_a_torn_one(tmp_path):
-    path = write_run(tmp_path / "run", steps=40) / "steps.jsonl"
+    path = write_run(tmp_path / "run", done=40) / "steps.jsonl"
     assert last_row(path)["step"] == 40
     path.write_bytes(path.read_bytes()[:-3])
     assert last_row(path)["step"] == 39
