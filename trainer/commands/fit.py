@@ -39,6 +39,7 @@ def add(subcommands: Subcommands) -> None:
         metavar="RUN",
         help="folder for the run; of several processes, only process 0 uses it",
     )
+    config.add_config(parser)
     parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in RUN, if any")
     parser.add_argument(
         "--metrics",
@@ -56,7 +57,6 @@ def add(subcommands: Subcommands) -> None:
     training.add_cadence(parser)
     arguments.add_pipeline(parser)
     arguments.add_cluster(parser)
-    config.add_config(parser)
     parser.set_defaults(run=partial(run, parser))
 
 
