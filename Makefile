@@ -17,7 +17,7 @@ help:
 	@echo "make chaos             what takes longer: servers killed, frozen and overloaded under running trainers"
 	@echo "make lint              static checks"
 	@echo "make bench             benchmarks, in under five minutes, into docs/benchmarks.md"
-	@echo "make parity            models beside Keras' and PyTorch's, in an environment of several GB for them"
+	@echo "make parity            models beside Keras' and PyTorch's, in an environment of several GB for them; one step of each"
 	@echo "make bench-peers       beside PyTorch, Grain and TensorFlow, in an environment of several GB for them"
 	@echo "make proto             regenerate the contract's code"
 	@echo "make setup             only the environment, in .venv"
@@ -45,7 +45,7 @@ chaos: setup
 
 .PHONY: parity
 parity: setup
-	$(BIN)/python -m tests.parity
+	$(BIN)/python -m tests.parity $(MODELS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Compares logits: `python -m tests.parity.compare [MODEL ...]` in the environment of the references."""
+"""Compares logits: `python -m tests.parity.compare MODEL...` in the environment of the references."""
 
 import sys
 import tempfile
@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from tests.parity.references import CLASSES, make
-from trainer.models import MODELS, ModelState, Pictures, functional, outline
+from trainer.models import ModelState, Pictures, functional, outline
 from trainer.models.efficientnet import efficientnet_b0
 from trainer.models.layers import TrainingRows
 from trainer.models.network import Head
@@ -35,7 +35,7 @@ def main() -> int:
     print(f"largest difference of logits / their standard deviation, {ROWS} rows on 2 devices", flush=True)
     header = [f"{size} px {mode}" for size in SIZES_PX for mode in ("eval", "train")]
     print(f"{'model':18} {'parameters':>12} " + " ".join(f"{title:>12}" for title in header), flush=True)
-    for name in sys.argv[1:] or _with_a_reference():
+    for name in sys.argv[1:]:
         figures, parameters = [], 0
         for size_px in SIZES_PX:
             with tempfile.TemporaryDirectory() as folder:
@@ -50,10 +50,6 @@ def main() -> int:
         print(f"{name:18} {parameters:>12,} " + " ".join(f"{figure:12.1e}" for figure in figures), flush=True)
     print(f"{'PASS' if worst_of_all < ALLOWED else 'FAIL'}: the largest is {worst_of_all:.1e}, allowed {ALLOWED:.0e}")
     return int(worst_of_all >= ALLOWED)
-
-
-def _with_a_reference() -> list[str]:
-    return [name for name, kind in MODELS.items() if kind.source != "our own"]
 
 
 def _images(size_px: int) -> np.ndarray:

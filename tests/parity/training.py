@@ -1,0 +1,109 @@
+"""One training step of each model on two devices, saved and restored: `python -m tests.parity.training MODEL`.
+
+A model a process, whose memory is shown; pytest does the same with small ones.
+"""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from trainer.checkpoints import Checkpoints
+from trainer.models import Pictures, build
+from trainer.optimization import Optimization
+from trainer.parallel import Parallel
+from trainer.randomness import Position
+from trainer.settings import ModelSettings
+from trainer.steps import Pixels, make_train_step
+from trainer.timetable import Timetable
+from trainer.updates import Updates, Weights
+
+PICTURES = Pictures(size_px=64, channels=3)
+CLASSES = 340
+ROWS = 8
+SETTINGS = Optimization(optimizer="sgd", learning_rate=0.01)  # with momentum, half of the memory that Adam takes
+HEADER = (
+    f"one step with {ROWS} pictures of {PICTURES.size_px} px on 2 devices, and a checkpoint of it\n"
+    f"{'model':18} {'loss':>6} {'kernels changed':>16} {'compiled':>9} {'step':>7} {'saved':>7} {'restored':>9} "
+    f"{'as saved':>9} {'memory':>8}"
+)
+
+
+def main(name: str) -> int:
+    """Prints a line; 1 if the loss is no number, a kernel is as before, or what was restored is not what was saved."""
+    parallel = Parallel(jax.devices("cpu"))
+    model = build(ModelSettings(name), PICTURES, classes=CLASSES, seed=1)
+    updates = Updates(SETTINGS, Timetable.of(SETTINGS, steps_per_epoch=10), rate=0.01)
+    train_step = parallel.train(make_train_step(model.graph, Pixels([0.5] * 3, [0.25] * 3), SETTINGS, updates, seed=1))
+    before = _kernels(model.params)
+    state = parallel.replicate(updates.begin(Weights(model.params, model.stats)))
+    batch = parallel.split(_batch())
+    lap_s = _stopwatch()
+
+    compiled = train_step.lower(state, batch, Position(0, 0), 1.0).compile()
+    compile_s = lap_s()
+    state, figures = jax.block_until_ready(compiled(state, batch, Position(0, 0), 1.0))
+    step_s = lap_s()
+    changed = sum(bool((one != other).any()) for one, other in zip(before, _kernels(state.weights.params), strict=True))
+
+    saved = jax.tree.map(np.array, state)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = Checkpoints(Path(folder))
+        checkpoints.prepare()
+        lap_s()
+        checkpoints.save(1, state, {})
+        save_s = lap_s()
+        del state, model
+        restored = Checkpoints(Path(folder)).state(1, like=saved)
+        restore_s = lap_s()
+    same = jax.tree.structure(restored) == jax.tree.structure(saved) and all(
+        one.tobytes() == other.tobytes()
+        for one, other in zip(jax.tree.leaves(restored), jax.tree.leaves(saved), strict=True)
+    )
+
+    loss, memory_gib = float(figures["loss"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+    print(
+        f"{name:18} {loss:6.2f} {f'{changed} of {len(before)}':>16} {compile_s:7.1f} s {step_s:5.2f} s {save_s:5.1f} s "
+        f"{restore_s:7.1f} s {'yes' if same else 'NO':>9} {memory_gib:4.1f} GiB",
+        flush=True,
+    )
+    return int(not (np.isfinite(loss) and changed == len(before) and same))
+
+
+def _kernels(params: Any) -> list[np.ndarray]:
+    """What a step must change: of the vectors, a bias before a normalization has no part in the loss."""
+    return [np.array(leaf) for leaf in jax.tree.leaves(params) if leaf.ndim > 1]
+
+
+def _batch() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    ones = np.ones(ROWS, np.float32)
+    images = rng.integers(0, 256, (ROWS, PICTURES.size_px, PICTURES.size_px, PICTURES.channels)).astype(np.uint8)
+    labels = rng.integers(0, CLASSES, ROWS).astype(np.int32)
+    return {"image": images, "label": labels, "mask": ones, "weight": ones, "void": 0 * ones}
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Seconds since it was last asked."""
+    laps = [time.perf_counter()]
+
+    def lap_s() -> float:
+        laps.append(time.perf_counter())
+        return laps[-1] - laps[-2]
+
+    return lap_s
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
