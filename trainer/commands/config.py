@@ -52,7 +52,7 @@ def _words(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
     file = Configuration.load(name)
     actions = {action.dest: action for action in parser._actions if action.option_strings and action.dest != "config"}
     if unknown := sorted(file.options.keys() - actions.keys()):
-        raise UsageError(f"--config {file.path} has options that trainer fit has not: {', '.join(unknown)}")
+        raise UsageError(f"--config {file.path} has options that {parser.prog} has not: {', '.join(unknown)}")
     return [word for name, value in file.options.items() for word in _words_for(actions[name], value, file.path)]
 
 
