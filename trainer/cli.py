@@ -24,6 +24,12 @@ def _predict() -> Subcommand:
     return predict
 
 
+def _export() -> Subcommand:
+    from trainer.commands import export
+
+    return export
+
+
 def _models() -> Subcommand:
     from trainer.commands import models
 
@@ -49,6 +55,7 @@ COMMAND = Command(
         "fit": _fit,
         "evaluate": _evaluate,
         "predict": _predict,
+        "export": _export,
         "models": _models,
         "runs": _runs,
         "doctor": _doctor,

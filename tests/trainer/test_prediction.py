@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import itertools
 import json
+import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from trainer.trained import load
 from trainer.updates import Weights
 from trainer.views import View, Views
 
+DOCS = Path(__file__).parents[2] / "docs"
 ALL, PLAIN = Samples("scribbles", "all", None, None), Views()
 
 
@@ -213,3 +216,20 @@ def test_balanced_predictions_go_on_and_guess_all_classes_alike(runs, command, t
         return np.array(list(found.values()))
 
     assert np.ptp(sums(balanced)) < 0.002 * 2311 / 3 < np.ptp(sums(plain))
+
+
+def test_the_commands_of_the_pages_run(runs, server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for name, run in zip(("second", "first"), runs, strict=True):
+        (tmp_path / "runs" / name).symlink_to(run)
+    text = "".join((DOCS / page).read_text() for page in ("prediction.md", "export.md"))
+    for block in re.findall(r"^```sh\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            program, *words = shlex.split(
+                line.replace("localhost:50051", server.address).replace("doodles", "scribbles")
+            )
+            assert program == "trainer"
+            assert main(words if words[0] == "export" else [*words, "--devices", "cpu:2"]) == 0, line
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left >= {"report", "submission.csv", "guesses.png", "balanced.csv", "model.zip", "model.safetensors"}

@@ -24,6 +24,7 @@ DEVICES_HELP = (
     "as N devices, for trying out several"
 )
 
+RUN_HELP = "the folder that `trainer fit --out` wrote, or one of RUN/models"
 CHECKPOINT_HELP = "best (by its --monitor), last, or a step's number"
 
 SERVER_HELP = "host:port of each batch server, or dns:///name:port for all that the name resolves to"
@@ -60,6 +61,12 @@ def service(options: argparse.Namespace) -> Service:
     return Service(options.server, tls if tls != TLS() else None, options.token_file, options.compression)
 
 
+def add_model_of_run(parser: Options) -> None:
+    """The model that is used: a run, and which of its checkpoints."""
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help=RUN_HELP)
+    parser.add_argument("--checkpoint", default="best", metavar="WHICH", help=CHECKPOINT_HELP)
+
+
 def add_models(parser: Options) -> None:
     """The models that are used together: runs, checkpoints of each, and what they are shown."""
     parser.add_argument(
@@ -67,7 +74,7 @@ def add_models(parser: Options) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="the folder that `trainer fit --out` wrote, or one of RUN/models; of several, probabilities are averaged",
+        help=f"{RUN_HELP}; of several, the probabilities are averaged",
     )
     parser.add_argument(
         "--checkpoint",

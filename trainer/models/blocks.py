@@ -179,7 +179,7 @@ class Flatten(nnx.Module):
 
     def __call__(self, x: jax.Array, training: TrainingRows | None) -> jax.Array:
         """`[rows, height, width, channels]` to `[rows, height * width * channels]`, the channels fastest."""
-        return x.reshape(len(x), -1)
+        return x.reshape(x.shape[0], -1)  # not len(x): an exported function has any number of rows
 
 
 class AdaptiveMean(nnx.Module):
