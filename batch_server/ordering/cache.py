@@ -34,7 +34,7 @@ class SelectionCache:
         """Begins empty.
 
         Args:
-            budget_bytes: Most bytes that it keeps; the latest one stays even if it alone is larger.
+            budget_bytes: Most bytes that it keeps; of those that alone are larger it keeps the latest one besides.
         """
         self._budget_bytes = budget_bytes
         self._lock = threading.Lock()
@@ -81,10 +81,23 @@ class SelectionCache:
         return built
 
     def _shrink(self) -> None:
-        size_bytes = sum(kept.size_bytes for kept in self._kept.values())
-        while size_bytes > self._budget_bytes and len(self._kept) > 1:
-            size_bytes -= self._kept.popitem(last=False)[1].size_bytes
+        """Lets go of the least recently used.
+
+        One that is larger than the budget is not counted in it: it would have to be built again whenever another one is
+        asked for, and a training with balanced classes asks in turn with all others.
+        """
+        sizes = {key: kept.size_bytes for key, kept in self._kept.items()}
+        large = [key for key, size_bytes in sizes.items() if size_bytes > self._budget_bytes]
+        for key in large[:-1]:
+            del self._kept[key]
+        small = OrderedDict((key, size_bytes) for key, size_bytes in sizes.items() if key not in large)
+        excess_bytes = sum(small.values()) - self._budget_bytes
+        while excess_bytes > 0:
+            key, size_bytes = small.popitem(last=False)
+            del self._kept[key]
+            excess_bytes -= size_bytes
 
 
-# Ten memberships in 50 million samples. One for the process: plans come and go, and share what they select.
+# Ten memberships in 50 million samples, or one class index of 16 million. One for the process: plans come and go, and
+# share what they select.
 SELECTIONS = SelectionCache(budget_bytes=64 << 20)

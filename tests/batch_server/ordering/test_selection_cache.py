@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batch_server.ordering.balanced import ClassIndex
 from batch_server.ordering.cache import SelectionCache
 from batch_server.ordering.membership import Membership
 from batch_server.ordering.selection import Selection
@@ -50,6 +51,18 @@ def test_keeps_the_latest_even_if_it_is_too_large(large: Dataset, builds: list[S
     for number in (1, 1, 2, 2, 1):
         cache.get(Membership, large, selection(number))
     assert builds == [selection(number) for number in (1, 2, 1)]
+
+
+def test_one_that_is_too_large_and_those_that_fit_leave_each_other_alone(large: Dataset) -> None:
+    everything, most = Selection("all", 0.0, None), Selection("train", 0.01, None)
+    cache = SelectionCache(2 * Membership.build(large, most).size_bytes)
+    index, member = cache.get(ClassIndex, large, everything), cache.get(Membership, large, most)
+    assert index.size_bytes > 2 * member.size_bytes
+    assert cache.get(ClassIndex, large, everything) is index
+    assert cache.get(Membership, large, most) is member
+    cache.get(ClassIndex, large, most)  # of two that are too large the latest stays
+    assert cache.get(Membership, large, most) is member
+    assert cache.get(ClassIndex, large, everything) is not index
 
 
 def test_datasets_do_not_share(dataset_of: Callable[..., Dataset]) -> None:
