@@ -36,6 +36,11 @@ class Checkpoints:
         self._folder = folder
         self._manager = self._open() if folder.is_dir() else None
 
+    @property
+    def folder(self) -> Path:
+        """Holds a folder for each, named by its number."""
+        return self._folder
+
     def prepare(self) -> None:
         """Creates the folder, or removes what a killed save has left in it."""
         self._folder.mkdir(parents=True, exist_ok=True)

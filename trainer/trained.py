@@ -19,13 +19,15 @@ class Trained:
 
     Args:
         path: Folder of the run.
-        step: The checkpoint's number.
+        source: Folder of the checkpoint.
+        step: Its number.
         run: What was trained.
         graph: What `nnx.merge` needs beside the weights.
         weights: NumPy arrays.
     """
 
     path: Path
+    source: Path
     step: int
     run: Run
     graph: Any
@@ -47,7 +49,7 @@ def load(path: Path, checkpoint: str) -> Trained:
     run = Run.from_json(checkpoints.record(step)["run"])
     model = outline(run.model, run.pictures, classes=len(run.classes))
     weights = checkpoints.weights(step, like=Weights(model.params, model.stats))
-    return Trained(path, step, run, model.graph, weights)
+    return Trained(path, checkpoints.folder / str(step), step, run, model.graph, weights)
 
 
 def load_all(paths: Sequence[Path], checkpoints: Sequence[str]) -> list[Trained]:
@@ -57,13 +59,13 @@ def load_all(paths: Sequence[Path], checkpoints: Sequence[str]) -> list[Trained]
         UsageError: As `load`, or one comes twice.
         Failure: As `load`.
     """
-    models: dict[tuple[Path, int], Trained] = {}
+    models: dict[Path, Trained] = {}
     for path in paths:
         for checkpoint in checkpoints:
             model = load(path, checkpoint)
-            if (path.resolve(), model.step) in models:
+            if model.source.resolve() in models:
                 raise UsageError(
                     f"{path}, checkpoint {model.step}, is named twice ({checkpoint!r} is that, too): name each once"
                 )
-            models[path.resolve(), model.step] = model
+            models[model.source.resolve()] = model
     return list(models.values())
