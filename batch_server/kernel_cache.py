@@ -3,11 +3,12 @@
 Numba keeps a compiled kernel on disk until the file that holds it changes, and looks at no other file: a kernel would
 go on calling what another file said before an update, with other pixels or another order and no error. So the folder's
 name is a hash of all source that a kernel is made of. It lies in `NUMBA_CACHE_DIR` where that is set, else beside the
-code, and where that cannot be written to in the user's own cache folder. Left to itself Numba would find other places,
-without the hash.
+code, and where that cannot be written to, or is full, in the user's own cache folder. Left to itself Numba would find
+other places, without the hash.
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ import xxhash
 
 _VARIABLE = "NUMBA_CACHE_DIR"
 _PREFIX = "kernels-"
+
+# All kernels take 4 MB.
+_ROOM_BYTES = 8 << 20
 
 # Where kernels are, and what they call: files and packages of batch_server. Nothing else imports Numba.
 KERNELS = ("drawing", "ordering", "randomness.py", "rendering", "serving/sparse_words.py", "sources", "store")
@@ -32,20 +36,20 @@ def use_kernel_cache() -> None:
     if parent.name.startswith(_PREFIX):
         parent = parent.parent  # a process that started this one has set it
     folders = [each / f"{_PREFIX}{digest.hexdigest()}" for each in (parent, _user_cache())]
-    os.environ[_VARIABLE] = str(next(filter(_is_writable, folders), folders[0]))
+    os.environ[_VARIABLE] = str(next(filter(_has_room, folders), folders[0]))
 
 
 def check_kernel_cache() -> None:
     """Refuses to go on without a place for kernels, which Numba would do in words that help nobody.
 
     Raises:
-        PermissionError: The folder that is set cannot be written to.
+        PermissionError: The folder that is set has no room for them.
     """
     folder = Path(os.environ[_VARIABLE])
-    if not _is_writable(folder):
+    if not _has_room(folder):
         raise PermissionError(
-            f"compiled kernels need a folder that can be written to, and neither {folder.parent} nor {_user_cache()} "
-            f"can: set {_VARIABLE} to one"
+            f"compiled kernels need a folder that can be written to, with {_ROOM_BYTES >> 20} MiB free, which neither "
+            f"{folder.parent} nor {_user_cache()} is: set {_VARIABLE} to one"
         )
 
 
@@ -54,11 +58,12 @@ def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "inkstream"
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder, which is made if it is not there."""
+def _has_room(folder: Path) -> bool:
+    """Whether kernels can be kept in a folder, which is made if it is not there; Numba wants to write even to read."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        return os.access(folder, os.W_OK | os.X_OK)
+        is_filled = any(folder.iterdir())
+        return os.access(folder, os.W_OK | os.X_OK) and (is_filled or shutil.disk_usage(folder).free >= _ROOM_BYTES)
     return False
 
 

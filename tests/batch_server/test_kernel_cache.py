@@ -9,6 +9,7 @@ import pytest
 from numba import njit
 
 import batch_server
+from batch_server import kernel_cache
 from batch_server.kernel_cache import KERNELS, check_kernel_cache, use_kernel_cache, when_compiling
 
 PACKAGE = Path(batch_server.__file__).parent
@@ -61,3 +62,14 @@ def test_without_any_folder_it_is_said_what_to_set(tmp_path: Path, monkeypatch: 
     use_kernel_cache()
     with pytest.raises(PermissionError, match="set NUMBA_CACHE_DIR"):
         check_kernel_cache()
+
+
+def test_a_full_disk_is_no_place_unless_the_kernels_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    use_kernel_cache()
+    monkeypatch.setattr(kernel_cache, "_ROOM_BYTES", 1 << 62)  # more than any disk has
+    with pytest.raises(PermissionError, match="free"):
+        check_kernel_cache()
+    (Path(os.environ["NUMBA_CACHE_DIR"]) / "kernel").touch()
+    check_kernel_cache()
