@@ -85,7 +85,7 @@ GOALS = (
         "{:.2f} ms",
         "nearly all of it is the kernel, see there.",
     ),
-    Goal("Streaming a dataset from a cold disk, of its warm rate", "cold_percent_of_warm", 50, True, "{:.0f} %"),
+    Goal("Streaming with half of a dataset in memory, of its warm rate", "cold_percent_of_warm", 50, True, "{:.0f} %"),
     # train_step
     Goal(
         "Step time that an accelerator waits for data",
