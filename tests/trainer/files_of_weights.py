@@ -1,5 +1,7 @@
 """Files of weights written by hand, as Keras writes them."""
 
+from functools import cache
+
 import h5py
 import numpy as np
 
@@ -10,6 +12,7 @@ from trainer.weights.names import NAMES
 SMALL = ModelSettings("mobilenet_v1", alpha=0.05)
 
 
+@cache
 def small(channels=3, classes=4):
     return outline(SMALL, Pictures(32, channels), classes=classes)
 
