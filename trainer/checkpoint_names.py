@@ -15,6 +15,8 @@ from trainer.logs import best_step, read_rows
 from trainer.run import Run
 from trainer.timetable import Timetable
 
+AVERAGE = "average"  # that of `trainer.averaging`
+
 
 def checkpoint_names(
     run: Run, timetable: Timetable, steps: Sequence[int], evaluations: Iterable[Mapping[str, Any]]
@@ -64,7 +66,7 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
 
     Args:
         folder: Of the run; or a checkpoint of it, by either of its names, and then `which` does not matter.
-        which: `best`, `last`, a number, or a name in `models/`.
+        which: `best`, `last`, `average`, a number, or a name in `models/`.
 
     Raises:
         UsageError: There is no such folder, or no such checkpoint.
@@ -75,11 +77,13 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     itself = folder.path.resolve()
     if itself.parent.name == folder.checkpoints.name:
         folder, which = RunFolder(itself.parent.parent), itself.name
-    checkpoints = Checkpoints(folder.checkpoints)
+    checkpoints = Checkpoints(folder.average if which == AVERAGE else folder.checkpoints)
     steps = checkpoints.steps()
+    if which == AVERAGE and not steps:
+        raise UsageError(f"{folder.path} holds no average of its checkpoints: make one by `trainer average`")
     if not steps:
         raise Failure(f"{folder.path} holds no checkpoint: is it the folder that `trainer fit --out` wrote?")
-    if which == "last":
+    if which in ("last", AVERAGE):
         return checkpoints, steps[-1]
     if which == "best":
         monitor = Run.from_json(checkpoints.record(steps[-1])["run"]).optimization.monitor
@@ -88,5 +92,7 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     named = (folder.models / which).resolve().name
     if not named.isdigit() or int(named) not in steps:
         known = ", ".join(map(str, steps))
-        raise UsageError(f"--checkpoint must be best, last, a name in {folder.models} or one of {known}, got {which!r}")
+        raise UsageError(
+            f"--checkpoint must be best, last, average, a name in {folder.models} or one of {known}, got {which!r}"
+        )
     return checkpoints, int(named)

@@ -48,6 +48,12 @@ class Checkpoints:
             shutil.rmtree(leftover)
         self._manager = self._manager or self._open()
 
+    def clear(self) -> None:
+        """Deletes all of them."""
+        for step in self.steps():
+            assert self._manager is not None
+            self._manager.delete(step)
+
     def steps(self) -> list[int]:
         """The numbers of all whole checkpoints, in rising order."""
         return sorted(self._manager.all_steps()) if self._manager is not None else []
@@ -67,17 +73,13 @@ class Checkpoints:
         Raises:
             NotFinite: A number of the state is not finite.
         """
-        assert self._manager is not None and step > self.newest()
         host = jax.tree.map(np.array, state)  # copies: a view would keep the devices from reusing the memory
         _check_finite(host, step)
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                model=ocp.args.StandardSave(host.evaluated._asdict()),
-                training=ocp.args.StandardSave(_training(host)),
-                record=ocp.args.JsonSave(record),
-            ),
-        )
+        self._write(step, host.evaluated, record, training=ocp.args.StandardSave(_training(host)))
+
+    def save_model(self, step: int, weights: Weights, record: dict[str, Any]) -> None:
+        """Writes a checkpoint of a model that is not trained on, NumPy arrays; otherwise as `save`."""
+        self._write(step, weights, record)
 
     def prune(self, kept: Callable[[int], bool]) -> None:
         """Deletes all but the newest two and those whose numbers are to be `kept`."""
@@ -112,6 +114,11 @@ class Checkpoints:
         weights = Weights(**found["weights"]) if like.average is not None else evaluated
         average = evaluated if like.average is not None else None
         return TrainState(weights, found["slots"], found.get("gathered"), average)
+
+    def _write(self, step: int, weights: Weights, record: dict[str, Any], **more: Any) -> None:
+        assert self._manager is not None and step > self.newest()
+        model = ocp.args.StandardSave(weights._asdict())
+        self._manager.save(step, args=ocp.args.Composite(model=model, record=ocp.args.JsonSave(record), **more))
 
     def _open(self) -> ocp.CheckpointManager:
         # Saved in the foreground: it takes tenths of a second, and the state does not change meanwhile.

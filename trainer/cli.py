@@ -42,6 +42,18 @@ def _runs() -> Subcommand:
     return runs
 
 
+def _average() -> Subcommand:
+    from trainer.commands import average
+
+    return average
+
+
+def _find_lr() -> Subcommand:
+    from trainer.commands import find_lr
+
+    return find_lr
+
+
 def _doctor() -> Subcommand:
     from trainer.commands import doctor
 
@@ -58,6 +70,8 @@ COMMAND = Command(
         "export": _export,
         "models": _models,
         "runs": _runs,
+        "average": _average,
+        "find-lr": _find_lr,
         "doctor": _doctor,
     },
 )

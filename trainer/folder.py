@@ -4,6 +4,7 @@ config.json              what was asked for, what that became, what trains it (`
 pipeline.json            the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
 classes.txt              the class of each output of the model, one a line
 checkpoints/             one folder each, named by the number of steps done (`trainer.checkpoints`)
+average/                 the average of the last checkpoints, if asked for (`trainer.averaging`)
 models/                  links to them whose names say more (`trainer.checkpoint_names`)
 steps.csv, .jsonl        a row per step (`trainer.logs`)
 evaluations.csv, .jsonl  a row per evaluation
@@ -32,6 +33,7 @@ class RunFolder:
         self.path = path
         self.config = path / "config.json"
         self.checkpoints = path / "checkpoints"
+        self.average = path / "average"
         self.models = path / "models"
         self.steps = path / "steps.jsonl"
         self.evaluations = path / "evaluations.jsonl"

@@ -9,8 +9,8 @@ from flax import nnx
 
 from trainer import classification
 from trainer.mixup import mixing
-from trainer.models.depth import united
-from trainer.models.layers import TrainingRows
+from trainer.models.depth import frozen_stages, united
+from trainer.models.layers import MaskedBatchNorm, TrainingRows
 from trainer.optimization import Optimization
 from trainer.parallel import gather_rows, sum_over_devices
 from trainer.randomness import Position, row_keys
@@ -81,6 +81,30 @@ def make_train_step(
         return after, {name: jnp.float32(value) for name, value in figures.items()}
 
     return train_step
+
+
+def make_statistics_step(
+    graph: Any, pixels: Pixels, settings: Optimization, *, seed: int
+) -> Callable[[Weights, Batch, Position, float], tuple[Weights, dict[str, jax.Array]]]:
+    """The function `(weights, batch, position, kept) -> (weights, figures)` that trains nothing.
+
+    The running statistics become `kept` of what they were and 1 - `kept` of the batch's; with `kept` = n / (n + 1) in
+    batch n, counted from 0, they are the mean over batches. Dropout is as in training. There are no figures.
+    """
+
+    def statistics_step(
+        weights: Weights, batch: Batch, position: Position, kept: float
+    ) -> tuple[Weights, dict[str, jax.Array]]:
+        rows = TrainingRows(batch["mask"], row_keys(seed, position, len(batch["mask"])))
+        model = nnx.merge(graph, as_computed(weights.params, settings.compute), weights.stats)
+        for _, module in nnx.iter_modules(model):
+            if isinstance(module, MaskedBatchNorm):
+                module.momentum = kept
+        images = pixels.normalize(batch["image"]).astype(settings.compute)
+        model(images, rows, frozen=frozen_stages(weights.params, settings.freeze))
+        return weights._replace(stats=nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))), {}
+
+    return statistics_step
 
 
 def make_inference_step(graph: Any, pixels: Pixels, compute: str) -> Callable[[Weights, Batch], dict[str, jax.Array]]:

@@ -11,7 +11,8 @@ from trainer.models import MODELS
 
 GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
 # The drawings that the game did not recognize are a tenth of all; of the models the perceptron compiles fastest.
-TINY = "--model mlp --epochs 1 --batch-size 64 --recognized no --validation 0.2 --size 16 --encoding gray".split()
+TINY = "--model mlp --epochs 1 --eval-every 2 --batch-size 64 --recognized no --validation 0.2 --size 16".split()
+TINY += ["--encoding", "gray"]
 
 
 def commands():
@@ -75,4 +76,4 @@ def test_the_commands_of_the_guide_run(server, tmp_path, monkeypatch):
             words += ["--devices", "cpu:2"]
         assert main([subcommand, *words]) == 0, line
         seen.add(subcommand)
-    assert seen == {"fit", "models", "runs"}
+    assert seen == {"fit", "models", "runs", "average", "evaluate"}
