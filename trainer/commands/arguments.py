@@ -25,7 +25,7 @@ DEVICES_HELP = (
 )
 
 RUN_HELP = "the folder that `trainer fit --out` wrote, or one of RUN/models"
-CHECKPOINT_HELP = "best (by its --monitor), last, or a step's number"
+CHECKPOINT_HELP = "best (by its --monitor), last, average (of `trainer average`), or a step's number"
 
 SERVER_HELP = "host:port of each batch server, or dns:///name:port for all that the name resolves to"
 
