@@ -7,8 +7,8 @@ import sys
 def main() -> int:
     """Runs the command; returns its exit code. Ctrl-C ends it quietly even while libraries are loaded."""
     try:
-        from inkstream.command_line import EXIT_INTERRUPTED
         from inkstream.allocator import keep_freed_memory
+        from inkstream.command_line import EXIT_INTERRUPTED
         from trainer.cli import main as run
     except KeyboardInterrupt:
         print("trainer: interrupted", file=sys.stderr)
