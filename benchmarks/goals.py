@@ -61,7 +61,7 @@ GOALS = (
         "{:.2f} us",
         "drawing itself is three quarters of it, the rest is reading, checking and random numbers. A prototype "
         "took 4.0 us with AVX-512 and 5.1 with AVX2, which is all that this processor has. Next: canvases that stay "
-        "in its L2 cache.",
+        "in its L2 cache. Runs of one day on this virtual machine: 5.3 to 7.6 us.",
     ),
     # import_rows
     Goal(
