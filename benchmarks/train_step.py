@@ -20,7 +20,7 @@ from trainer.doctor.diagnosis import StepFigures
 from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
 from trainer.models import MODELS
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
 from trainer.parallel import Parallel
 from trainer.run import Run, outputs_of_labels
 from trainer.settings import ModelSettings

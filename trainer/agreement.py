@@ -16,8 +16,8 @@ from trainer.hosts.peers import Alone, Peers
 from trainer.input import DeviceBatch, DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
+from trainer.records.standing import Standing
 from trainer.run import Run
-from trainer.standing import Standing
 
 
 class Stopped(Exception):

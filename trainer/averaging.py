@@ -13,20 +13,20 @@ import numpy as np
 
 import inkstream
 from inkstream.command_line import UsageError
-from trainer.checkpoints import Checkpoints
 from trainer.devices import choose_devices
-from trainer.evaluate import check_known
-from trainer.folder import RunFolder
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
 from trainer.models import ModelState, outline
+from trainer.optimization.updates import Weights
 from trainer.parallel import Parallel
+from trainer.prediction.evaluate import check_known
 from trainer.progress import ProgressLine
 from trainer.randomness import Position
+from trainer.records.checkpoints import Checkpoints
+from trainer.records.folder import RunFolder
 from trainer.run import Run, output_classes, outputs_of_labels
 from trainer.service import Service
 from trainer.steps import make_statistics_step
-from trainer.updates import Weights
 
 
 @dataclass(frozen=True)

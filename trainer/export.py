@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from safetensors.numpy import save_file
 
+from trainer.optimization.updates import Weights
+from trainer.records.trained import Trained
 from trainer.steps import logits_of
-from trainer.trained import Trained
-from trainer.updates import Weights
 
 FORMAT = 1
 PLATFORMS = ("cpu", "cuda")

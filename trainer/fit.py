@@ -11,38 +11,38 @@ from inkstream.command_line import EXIT_DONE
 from inkstream.listening import ListenAddress
 from inkstream.pipeline import Pipeline
 from trainer.agreement import Agreement, Stopped, void_batch
-from trainer.checkpoint_names import checkpoint_names, link_checkpoints
-from trainer.checkpoints import Checkpoints, SaveClock, keeping
-from trainer.configuration import Asked, Configuration, environment
-from trainer.curve import draw_curve
 from trainer.devices import choose_devices
 from trainer.disk import writing_to
-from trainer.folder import RunFolder
 from trainer.hosts.cluster import Cluster
 from trainer.hosts.joining import joined
 from trainer.inference import measure
 from trainer.input import DeviceBatch, DeviceInput
 from trainer.interrupts import StopSignals
-from trainer.journal import Journal, NoJournal
-from trainer.logs import read_rows
 from trainer.models import build
 from trainer.monitoring import metrics_port
-from trainer.not_finite import NotFinite
-from trainer.optimization import Cadence, Optimization
+from trainer.optimization.patience import Patience
+from trainer.optimization.settings import Cadence, Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
-from trainer.patience import Patience
 from trainer.progress import ProgressLine
 from trainer.randomness import Position
+from trainer.records.checkpoint_names import checkpoint_names, link_checkpoints
+from trainer.records.checkpoints import Checkpoints, SaveClock, keeping
+from trainer.records.configuration import Asked, Configuration, environment
+from trainer.records.curve import draw_curve
+from trainer.records.folder import RunFolder
+from trainer.records.journal import Journal, NoJournal
+from trainer.records.logs import read_rows
+from trainer.records.not_finite import NotFinite
+from trainer.records.standing import Standing
 from trainer.row_weights import RowWeights, key_ids
 from trainer.run import Run, outputs_of_labels
 from trainer.sample_weights import SampleWeights
 from trainer.service import Service
 from trainer.settings import ModelSettings
-from trainer.standing import Standing
 from trainer.steps import make_inference_step, make_train_step
-from trainer.timetable import Timetable
 from trainer.under_way import StepsUnderWay
-from trainer.updates import Updates, Weights
 from trainer.weights.fitting import pretrained
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from trainer.input import DeviceBatch
 from trainer.metrics import Tally
+from trainer.optimization.updates import Weights
 from trainer.parallel import joined
-from trainer.updates import Weights
 
 InferenceStep = Callable[..., dict[str, Any]]
 Input = AbstractContextManager[Iterator[DeviceBatch]]

@@ -74,7 +74,7 @@ class RunFigures(Collector):
         """A step is done.
 
         Args:
-            row: As in the run's log, by `trainer.logs.STEP_COLUMNS`.
+            row: As in the run's log, by `trainer.records.logs.STEP_COLUMNS`.
         """
         with self._lock:
             self._steps += 1

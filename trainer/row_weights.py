@@ -8,7 +8,7 @@ import numpy as np
 import inkstream
 from inkstream.command_line import UsageError
 from inkstream.pipeline import MIN_SIZE_PX, Pipeline, Render
-from trainer.optimization import BALANCED, Optimization
+from trainer.optimization.settings import BALANCED, Optimization
 from trainer.run import Run
 from trainer.sample_weights import SampleWeights
 

@@ -15,7 +15,7 @@ from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Filter, Pipeline
 from inkstream.pipeline_file import PipelineFile, pipeline_from
 from trainer.models import MODELS, Pictures
-from trainer.optimization import ENDLESS_SCHEDULES, UNVALIDATED_MONITORS, Optimization
+from trainer.optimization.settings import ENDLESS_SCHEDULES, UNVALIDATED_MONITORS, Optimization
 from trainer.settings import NORMALIZATIONS, ModelSettings
 from trainer.steps import Pixels
 

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from trainer import classification
-from trainer.mixup import mixing
-from trainer.models.depth import frozen_stages, united
 from trainer.models.layers import MaskedBatchNorm, TrainingRows
-from trainer.optimization import Optimization
+from trainer.optimization.depth import frozen_stages, united
+from trainer.optimization.mixup import mixing
+from trainer.optimization.settings import Optimization
+from trainer.optimization.updates import Gathered, TrainState, Updates, Weights, select
 from trainer.parallel import gather_rows, sum_over_devices
 from trainer.randomness import Position, row_keys
-from trainer.updates import Gathered, TrainState, Updates, Weights, select
 
 Batch = Mapping[str, jax.Array]
 # A device's rows: `image` uint8 [rows, size, size, channels], `label` int32 [rows] (an output of the model, anything

@@ -15,8 +15,8 @@ from unittest.mock import patch
 
 from tests.chaos.harness import Node, Verdict, run, scratch
 from tests.trainer.runs import finish, rows, start_together, steps_done, wait_until
-from trainer.checkpoints import Checkpoints
-from trainer.folder import RunFolder
+from trainer.records.checkpoints import Checkpoints
+from trainer.records.folder import RunFolder
 
 SAMPLES = 2311
 ENDS_WITHIN_S = 60

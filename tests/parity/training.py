@@ -19,15 +19,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from trainer.checkpoints import Checkpoints
 from trainer.models import Pictures, build
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
 from trainer.randomness import Position
+from trainer.records.checkpoints import Checkpoints
 from trainer.settings import ModelSettings
 from trainer.steps import Pixels, make_train_step
-from trainer.timetable import Timetable
-from trainer.updates import Updates, Weights
 
 PICTURES = Pictures(size_px=64, channels=3)
 CLASSES = 340

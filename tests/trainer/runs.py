@@ -13,7 +13,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from trainer.checkpoints import Checkpoints
+from trainer.records.checkpoints import Checkpoints
 
 BOUND_S = 240
 TIMES = ("data_wait_s", "seconds", "samples_per_s", "data_wait_share")

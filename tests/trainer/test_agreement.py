@@ -11,11 +11,11 @@ from tests.trainer.test_peers import BOUND_S, at_once, clusters
 from trainer.agreement import Agreement, Stopped
 from trainer.hosts.gathering import gather
 from trainer.hosts.peers import Alone, Peers
-from trainer.optimization import Optimization
-from trainer.patience import Patience
+from trainer.optimization.patience import Patience
+from trainer.optimization.settings import Optimization
+from trainer.records.standing import Standing
 from trainer.run import Run
 from trainer.settings import ModelSettings
-from trainer.standing import Standing
 
 PIPELINE = Pipeline(dataset="doodles", batch_size=32, remainder="pad")
 VOID = SimpleNamespace(void=True)

@@ -8,12 +8,12 @@ import pytest
 
 from tests.trainer.test_train_step import MODEL, PIXELS, batch
 from trainer.cli import main
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.updates import Weights
 from trainer.parallel import Parallel
 from trainer.randomness import Position
+from trainer.records.trained import load
 from trainer.steps import make_statistics_step
-from trainer.trained import load
-from trainer.updates import Weights
 
 STEPS = [3, 6, 9]
 

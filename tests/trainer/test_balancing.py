@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.balancing import MOST_ROUNDS, Probabilities, balance
+from trainer.prediction.balancing import MOST_ROUNDS, Probabilities, balance
 
 
 def chunks_of(scores, count=7):

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from inkstream.pipeline import Pipeline, Render
-from trainer.checkpoint_names import checkpoint_names, link_checkpoints
-from trainer.folder import RunFolder
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.records.checkpoint_names import checkpoint_names, link_checkpoints
+from trainer.records.folder import RunFolder
 from trainer.run import Run
 from trainer.settings import ModelSettings
-from trainer.timetable import Timetable
 
 TIMETABLE = Timetable(steps_per_epoch=10, steps=40, accumulate=1, eval_every=10)
 EVALUATIONS = [{"step": step, "loss": loss, "map3": None} for step, loss in ((10, 0.3), (20, 0.1), (30, 0.2))]

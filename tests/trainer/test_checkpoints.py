@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from inkstream.command_line import Failure
-from trainer.checkpoints import Checkpoints, SaveClock, keeping
-from trainer.not_finite import NotFinite
-from trainer.optimization import Cadence, Optimization
+from trainer.optimization.settings import Cadence, Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
-from trainer.timetable import Timetable
-from trainer.updates import Updates, Weights
+from trainer.records.checkpoints import Checkpoints, SaveClock, keeping
+from trainer.records.not_finite import NotFinite
 
 PLAIN = Optimization()
 GATHERING = Optimization(accumulate=3, ema_decay=0.9)

@@ -16,12 +16,12 @@ import inkstream
 from trainer.cli import main
 from trainer.export import export
 from trainer.models import Pictures, build
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.updates import Weights
+from trainer.records.trained import Trained
 from trainer.run import Run
 from trainer.settings import ModelSettings
 from trainer.steps import logits_of
-from trainer.trained import Trained
-from trainer.updates import Weights
 
 PAGE = Path(__file__).parents[2] / "docs" / "export.md"
 # Runs programs as `python` would, but for what they must not need.

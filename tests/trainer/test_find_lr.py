@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from trainer.cli import main
-from trainer.find_lr import Found
-from trainer.rate_range import Point, Rise, suggestion
+from trainer.learning_rate.find_lr import Found
+from trainer.learning_rate.range_test import Point, Rise, suggestion
 
 PAGE = Path(__file__).parents[2] / "docs" / "learning-rate.md"
 # In these drawings is nothing to learn. But from pixels that are not scaled the first losses are large, and fall.
@@ -72,7 +72,7 @@ def test_the_command_of_the_page_is_understood(tmp_path, monkeypatch, capsys):
     points = tuple(Point(10.0**exponent, 3.0, 2 + abs(exponent + 1)) for exponent in range(-5, 2))
     found = Found(points, suggestion(points), 64, 1)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("trainer.find_lr.find_lr", lambda request: asked.append(request) or found)
+    monkeypatch.setattr("trainer.learning_rate.find_lr.find_lr", lambda request: asked.append(request) or found)
     (block,) = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     assert main(shlex.split(block.replace("\\\n", " "))[1:]) == 0
     assert asked[0].optimization.optimizer == "sgd" and asked[0].rise == Rise(1e-5, 10.0, 150)

@@ -3,11 +3,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trainer.folder import RunFolder
 from trainer.input import DeviceBatch
-from trainer.journal import Journal
-from trainer.logs import read_rows
-from trainer.not_finite import NotFinite
+from trainer.records.folder import RunFolder
+from trainer.records.journal import Journal
+from trainer.records.logs import read_rows
+from trainer.records.not_finite import NotFinite
 
 ROWS = 16
 

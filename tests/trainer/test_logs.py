@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.curve import draw_curve
-from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
+from trainer.records.curve import draw_curve
+from trainer.records.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, read_rows
 
 COLUMNS = ("step", "loss", "note")
 

@@ -2,8 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from trainer.mixup import mixing
 from trainer.models.layers import TrainingRows
+from trainer.optimization.mixup import mixing
 
 ROWS = 64
 KEYS = jax.random.split(jax.random.key(3), ROWS)

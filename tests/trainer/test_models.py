@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from trainer.checkpoints import Checkpoints
 from trainer.models import MODELS, Pictures, build, count_parameters, functional, network, outline
 from trainer.models.blocks import AdaptiveMean, MaxPool2
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
 from trainer.randomness import Position
+from trainer.records.checkpoints import Checkpoints
 from trainer.settings import MODELS as NAMES
 from trainer.settings import ModelSettings
 from trainer.steps import Pixels, make_train_step
-from trainer.timetable import Timetable
-from trainer.updates import Updates, Weights
 
 PUBLISHED = {  # parameters at 3 channels and 1,000 classes: trained, and with the running statistics (Keras' counting)
     "mobilenet_v1": (4_231_976, 4_253_864),

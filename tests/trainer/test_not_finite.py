@@ -11,10 +11,10 @@ from matplotlib.image import imread
 import inkstream
 from inkstream.pipeline_file import PipelineFile
 from tests.trainer.runs import rows
-from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
-from trainer.folder import RunFolder
 from trainer.montage import GAP_PX, GAP_VALUE, montage
+from trainer.records.checkpoint_names import find_checkpoint
+from trainer.records.folder import RunFolder
 
 ABSURD = "--model mlp --optimizer sgd --schedule constant --learning-rate 100 --checkpoint-every-steps 1"
 

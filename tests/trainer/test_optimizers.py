@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trainer.optimization import ENDLESS_SCHEDULES, OPTIMIZERS, SCHEDULES, Optimization
-from trainer.optimizers import make_optimizer, make_schedule
+from trainer.optimization.optimizers import make_optimizer, make_schedule
+from trainer.optimization.settings import ENDLESS_SCHEDULES, OPTIMIZERS, SCHEDULES, Optimization
 
 PARAMS = {"kernel": np.ones((2, 2), np.float32), "bias": np.ones(2, np.float32)}
 

@@ -1,5 +1,5 @@
-from trainer.optimization import Optimization
-from trainer.patience import Patience
+from trainer.optimization.patience import Patience
+from trainer.optimization.settings import Optimization
 
 
 def after(settings, *figures):

@@ -19,14 +19,14 @@ from inkstream.command_line import UsageError
 from inkstream.pipeline import Augment
 from trainer.classification import averaged
 from trainer.cli import main
-from trainer.ensemble import Ensemble, Samples
+from trainer.optimization.updates import Weights
 from trainer.parallel import Parallel
+from trainer.prediction.ensemble import Ensemble, Samples
+from trainer.prediction.views import View, Views
 from trainer.progress import ProgressLine
+from trainer.records.trained import load
 from trainer.service import Service
 from trainer.steps import logits_of
-from trainer.trained import load
-from trainer.updates import Weights
-from trainer.views import View, Views
 
 DOCS = Path(__file__).parents[2] / "docs"
 ALL, PLAIN = Samples("scribbles", "all", None, None), Views()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainer.cli import main
-from trainer.configuration import Configuration, preset_names
+from trainer.records.configuration import Configuration, preset_names
 
 PAGE = (Path(__file__).parents[2] / "docs" / "presets.md").read_text()
 

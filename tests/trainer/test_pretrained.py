@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from trainer.checkpoints import Checkpoints
 from trainer.cli import main
 from trainer.models import outline
+from trainer.optimization.updates import Weights
+from trainer.records.checkpoints import Checkpoints
 from trainer.run import Run
-from trainer.updates import Weights
 from trainer.weights import fitting, sources
 
 PAGE = Path(__file__).parents[2] / "docs" / "pretrained.md"

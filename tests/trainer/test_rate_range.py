@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from trainer.rate_range import Curve, Rise, suggestion
+from trainer.learning_rate.range_test import Curve, Rise, suggestion
 
 
 def curve(loss, rise):

@@ -19,15 +19,15 @@ import inkstream
 from inkstream.pipeline_file import PipelineFile
 from inkstream.stats import StreamStats
 from tests.trainer.runs import TIMES, assert_equal_runs, host_state, rows
-from trainer.checkpoint_names import find_checkpoint
 from trainer.cli import main
-from trainer.configuration import Asked, Configuration
-from trainer.folder import RunFolder
 from trainer.metrics import Tally
 from trainer.monitoring import RunFigures
 from trainer.montage import montage
 from trainer.progress import ProgressLine
-from trainer.tensorboard import events
+from trainer.records.checkpoint_names import find_checkpoint
+from trainer.records.configuration import Asked, Configuration
+from trainer.records.folder import RunFolder
+from trainer.records.tensorboard import events
 
 STEPS, STOP = 26, 23
 EPOCH = 29  # batches of the stream

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inkstream.command_line import UsageError
-from trainer.optimization import BALANCED, Optimization
+from trainer.optimization.settings import BALANCED, Optimization
 from trainer.row_weights import RowWeights, weights_of_classes
 from trainer.sample_weights import SampleWeights
 

@@ -5,11 +5,11 @@ import pytest
 
 from inkstream.command_line import Failure, UsageError
 from inkstream.pipeline import Augment, Erase, Filter, Pipeline, Render
-from trainer.configuration import Asked
-from trainer.evaluate import check_known
-from trainer.folder import RunFolder
-from trainer.logs import best_step
-from trainer.optimization import Cadence, Optimization
+from trainer.optimization.settings import Cadence, Optimization
+from trainer.prediction.evaluate import check_known
+from trainer.records.configuration import Asked
+from trainer.records.folder import RunFolder
+from trainer.records.logs import best_step
 from trainer.run import Run, output_classes, outputs_of_labels
 from trainer.settings import ModelSettings
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from trainer.cli import main
-from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, last_row
+from trainer.records.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, last_row
 
 OPTIONS = {
     "model": "cnn",

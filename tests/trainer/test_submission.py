@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from trainer.submission import Format, Submission
+from trainer.prediction.submission import Format, Submission
 
 CLASSES = ("The Eiffel Tower", "cat", 'so-called "art", modern', "dog")
 COMPETITION = Format(CLASSES, None)

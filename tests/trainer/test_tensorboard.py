@@ -4,7 +4,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.tensorboard import EventLog, events
+from trainer.records.tensorboard import EventLog, events
 
 EVAL_EVERY, LAST = 3, 10
 

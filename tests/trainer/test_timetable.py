@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.timetable import Timetable
+from trainer.optimization.timetable import Timetable
 
 
 @given(st.integers(1, 20), st.integers(1, 70), st.integers(1, 9), st.integers(1, 30))

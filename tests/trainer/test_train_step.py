@@ -9,13 +9,13 @@ from inkstream.command_line import UsageError
 from trainer.models import functional
 from trainer.models.blocks import TORCH_NORM, Convolution, Dense, MaxPool2, PixelMean
 from trainer.models.network import Head, Network
-from trainer.optimization import ALL, Optimization
+from trainer.optimization.settings import ALL, Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel, joined
 from trainer.randomness import Position
 from trainer.settings import NORMALIZATIONS
 from trainer.steps import Pixels, make_inference_step, make_train_step
-from trainer.timetable import Timetable
-from trainer.updates import Updates, Weights
 
 ROWS, SIZE, CLASSES = 16, 16, 4
 PIXELS = Pixels([0.5], [0.25])

@@ -11,9 +11,9 @@ from inkstream.command_line import UsageError
 from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
 from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
 from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
+from trainer.prediction.views import Views
 from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, ModelSettings
-from trainer.views import Views
 from trainer.weights.sources import source_of
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import UsageError
-from trainer.configuration import Asked, Configuration, preset_names
+from trainer.records.configuration import Asked, Configuration, preset_names
 
 # Options that belong to one start of a run, not to the run.
 _OF_ONE_START = frozenset(

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     if report is not None and ((report.exists() and not report.is_dir()) or not report.parent.is_dir()):
         raise UsageError(f"--report must be a folder in one that exists, got {report}: create {report.parent} first")
     with leaving_at_once():
-        from trainer.evaluate import EvaluateRequest, evaluate  # JAX takes seconds to import
+        from trainer.prediction.evaluate import EvaluateRequest, evaluate  # JAX takes seconds to import
 
     figures = evaluate(
         EvaluateRequest(

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     with leaving_at_once():
         from trainer.disk import writing_to
         from trainer.export import export  # JAX takes seconds to import
-        from trainer.trained import load
+        from trainer.records.trained import load
 
     trained = load(options.run_folder, options.checkpoint)
     with writing_to(out, "and export again"):

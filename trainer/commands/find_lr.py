@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
 from trainer.commands import optimization as training
-from trainer.rate_range import Rise
+from trainer.learning_rate.range_test import Rise
 
 if TYPE_CHECKING:
-    from trainer.find_lr import Found
+    from trainer.learning_rate.find_lr import Found
 
 _LINES = 20  # of the table
 
@@ -63,8 +63,8 @@ def run(options: argparse.Namespace) -> None:
     pipeline = arguments.pipeline(options)
     model, (optimization, sample_weights) = arguments.model_settings(options), training.optimization(options)
     with leaving_at_once():
-        from trainer.find_lr import FindRequest, find_lr  # JAX takes seconds to import
-        from trainer.rate_picture import draw_rates
+        from trainer.learning_rate.find_lr import FindRequest, find_lr  # JAX takes seconds to import
+        from trainer.learning_rate.picture import draw_rates
 
     found = find_lr(
         FindRequest(

@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     """Prints the list."""
     with leaving_at_once():
         from trainer.models import MODELS, Pictures, count_parameters, outline  # JAX takes a second to import
-        from trainer.models.depth import depths
+        from trainer.optimization.depth import depths
 
     rows = []
     for name, kind in MODELS.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from inkstream.command_line import UsageError
 from trainer.commands.arguments import Options, checked
-from trainer.optimization import (
+from trainer.optimization.settings import (
     ALL,
     BALANCED,
     BATCH_RULES,

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--top must be a whole number from 1, got {options.top}")
     views = arguments.views(options)
     with leaving_at_once():
-        from trainer.predict import PredictRequest, predict  # JAX takes seconds to import
+        from trainer.prediction.predict import PredictRequest, predict  # JAX takes seconds to import
 
     return predict(
         PredictRequest(

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from inkstream.command_line import Subcommands
-from trainer.runs import as_text, find_runs, table
+from trainer.records.runs import as_text, find_runs, table
 
 EXAMPLES = """\
 examples:

@@ -14,7 +14,7 @@ from trainer.doctor.diagnosis import Figures, StreamFigures
 from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
 from trainer.parallel import Parallel
 from trainer.run import Run, outputs_of_labels
 from trainer.service import Service

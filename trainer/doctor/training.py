@@ -9,13 +9,13 @@ from inkstream.pipeline import Pipeline
 from trainer.doctor.diagnosis import StepFigures
 from trainer.input import DeviceBatch
 from trainer.models import build
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
 from trainer.randomness import Position
 from trainer.run import Run
 from trainer.steps import make_train_step
-from trainer.timetable import Timetable
 from trainer.under_way import StepsUnderWay
-from trainer.updates import Updates, Weights
 
 # Steps at the beginning that are never timed: what was computed or fetched ahead would flatter or spoil them.
 _UNTIMED = 2

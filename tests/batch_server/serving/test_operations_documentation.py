@@ -10,8 +10,8 @@ from prometheus_client.core import Metric
 
 from batch_server.serving.metrics import ServerCollector
 from inkstream.stats import StatsCounter
-from trainer.logs import STEP_COLUMNS
 from trainer.monitoring import RunFigures
+from trainer.records.logs import STEP_COLUMNS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
 

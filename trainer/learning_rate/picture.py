@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from trainer.rate_range import Point, Suggestion
+from trainer.learning_rate.range_test import Point, Suggestion
 
 ROOM = 1.6  # how high the axis goes, over the first loss: what diverges may leave the picture
 

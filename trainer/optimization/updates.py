@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from trainer.models.depth import frozen_stages, parted, rate_factors, united
-from trainer.optimization import Optimization
-from trainer.optimizers import descend, make_optimizer, make_schedule
+from trainer.optimization.depth import frozen_stages, parted, rate_factors, united
+from trainer.optimization.optimizers import descend, make_optimizer, make_schedule
+from trainer.optimization.settings import Optimization
+from trainer.optimization.timetable import Timetable
 from trainer.randomness import Position
-from trainer.timetable import Timetable
 
 
 class Weights(NamedTuple):
@@ -93,7 +93,7 @@ class Updates:
         return frozen_stages(params, self._settings.freeze)
 
     def parts(self, params: Any) -> tuple[Any, Any]:
-        """Parameters that stay, and those that are trained (`trainer.models.depth.parted`)."""
+        """Parameters that stay, and those that are trained (`trainer.optimization.depth.parted`)."""
         return parted(params, self.frozen(params))
 
     def learning_rate(self, position: Position, rate_scale: Any) -> Any:

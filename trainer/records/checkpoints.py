@@ -18,10 +18,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from inkstream.command_line import Failure
-from trainer.not_finite import NotFinite
-from trainer.optimization import Cadence
-from trainer.timetable import Timetable
-from trainer.updates import TrainState, Weights
+from trainer.optimization.settings import Cadence
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import TrainState, Weights
+from trainer.records.not_finite import NotFinite
 
 NEWEST_KEPT = 2  # the last but one, in case the newest turns out to be unreadable
 _UNFINISHED = "*.orbax-checkpoint-tmp*"

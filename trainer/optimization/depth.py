@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from inkstream.command_line import UsageError
-from trainer.optimization import ALL
+from trainer.optimization.settings import ALL
 
 Params = Mapping[str, Any]  # of a model: `stages`, by their numbers, and `head`
 

@@ -6,7 +6,7 @@ All of it follows from a step's number, so a run that is resumed does what it wo
 from dataclasses import dataclass
 from typing import Any, Self
 
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import inkstream
-from trainer.patience import Patience
+from trainer.optimization.patience import Patience
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from trainer.unfinished import Unfinished
+from trainer.prediction.unfinished import Unfinished
 
 TOLERANCE = 0.001
 MOST_ROUNDS = 200

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
 
 
 def make_optimizer(settings: Optimization) -> optax.GradientTransformation:

@@ -1,16 +1,16 @@
 """A run's folder.
 
-config.json              what was asked for, what that became, what trains it (`trainer.configuration`)
+config.json              what was asked for, what that became, what trains it (`trainer.records.configuration`)
 pipeline.json            the resolved pipeline, from which `batch-server preview --pipeline` draws any batch again
 classes.txt              the class of each output of the model, one a line
-checkpoints/             one folder each, named by the number of steps done (`trainer.checkpoints`)
+checkpoints/             one folder each, named by the number of steps done (`trainer.records.checkpoints`)
 average/                 the average of the last checkpoints, if asked for (`trainer.averaging`)
-models/                  links to them whose names say more (`trainer.checkpoint_names`)
-steps.csv, .jsonl        a row per step (`trainer.logs`)
+models/                  links to them whose names say more (`trainer.records.checkpoint_names`)
+steps.csv, .jsonl        a row per step (`trainer.records.logs`)
 evaluations.csv, .jsonl  a row per evaluation
-tensorboard/             both logs as event files, if asked for (`trainer.tensorboard`)
+tensorboard/             both logs as event files, if asked for (`trainer.records.tensorboard`)
 curve.png                the learning curve, when the run is finished
-not-finite.json, .png    the batch with which the run broke (`trainer.not_finite`)
+not-finite.json, .png    the batch with which the run broke (`trainer.records.not_finite`)
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inkstream.command_line import UsageError
-from trainer.configuration import Asked
+from trainer.records.configuration import Asked
 
 if TYPE_CHECKING:  # to look at folders takes no JAX
     from trainer.run import Run
@@ -72,7 +72,7 @@ class RunFolder:
         Args:
             run: What is trained.
             asked: The command.
-            environment: What trains it, by `trainer.configuration.environment`.
+            environment: What trains it, by `trainer.records.configuration.environment`.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         for ended in (self.curve, self.not_finite, self.not_finite.with_suffix(".png")):

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from inkstream.pipeline import Render
-from trainer.confusion import Confusion
 from trainer.inference import Rows
 from trainer.input import HostBatch
 from trainer.metrics import Tally
-from trainer.pictures import Captioned, draw_sheet
+from trainer.prediction.confusion import Confusion
+from trainer.prediction.pictures import Captioned, draw_sheet
 
 MISTAKES = 24
 

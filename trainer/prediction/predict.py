@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from inkstream.command_line import EXIT_DONE
-from trainer.balancing import Balance, Probabilities, balance
 from trainer.classification import guesses
 from trainer.devices import choose_devices
 from trainer.disk import writing_to
-from trainer.ensemble import Ensemble, Samples
 from trainer.interrupts import StopSignals
 from trainer.parallel import Parallel
-from trainer.pictures import Captioned, draw_sheet, guessed
+from trainer.prediction.balancing import Balance, Probabilities, balance
+from trainer.prediction.ensemble import Ensemble, Samples
+from trainer.prediction.pictures import Captioned, draw_sheet, guessed
+from trainer.prediction.submission import Format, Submission
+from trainer.prediction.views import Views
 from trainer.progress import ProgressLine
+from trainer.records.trained import load_all
 from trainer.service import Service
-from trainer.submission import Format, Submission
-from trainer.trained import load_all
-from trainer.views import Views
 
 PICTURES = 24
 
@@ -38,7 +38,7 @@ class PredictRequest:
         devices: See `trainer.devices`.
         out: The file to write.
         top: How many classes are written with their probabilities; None for the competition's format.
-        balanced: Whether all classes are known to come equally often (`trainer.balancing`).
+        balanced: Whether all classes are known to come equally often (`trainer.prediction.balancing`).
         pictures: A PNG with a few predictions, before any balancing; or None.
     """
 

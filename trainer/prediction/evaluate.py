@@ -9,16 +9,16 @@ from inkstream.command_line import UsageError
 from inkstream.pipeline import Filter
 from trainer.devices import choose_devices
 from trainer.disk import writing_to
-from trainer.ensemble import Ensemble, Samples
 from trainer.interrupts import StopSignals
 from trainer.metrics import Tally
 from trainer.parallel import Parallel
+from trainer.prediction.ensemble import Ensemble, Samples
+from trainer.prediction.report import Report
+from trainer.prediction.views import Views
 from trainer.progress import ProgressLine
-from trainer.report import Report
+from trainer.records.trained import Trained, load_all
 from trainer.run import Run, output_classes
 from trainer.service import Service
-from trainer.trained import Trained, load_all
-from trainer.views import Views
 
 
 @dataclass(frozen=True)

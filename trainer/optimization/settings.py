@@ -54,8 +54,8 @@ class Optimization:
         label_smoothing: Share of the target spread over all classes, 0 to below 1.
         mixup: Both parameters of the beta distribution by which pairs of rows are mixed; 0 mixes nothing.
         ema_decay: Of the moving average of parameters that is evaluated and saved, 0 to below 1; None for no average.
-        freeze: How many of the model's stages (`trainer.models.depth`), from the first on, keep their parameters and
-            statistics, at least 0; `ALL` for all but the head.
+        freeze: How many of the model's stages (`trainer.optimization.depth`), from the first on, keep their parameters
+            and statistics, at least 0; `ALL` for all but the head.
         layer_decay: Factor on the learning rate with each stage away from the head, above 0 to 1; 1 for one rate.
         compute: Type of the model's arithmetic; parameters, statistics and losses are always float32.
         class_weights: Pairs of a class and the weight of its rows in the loss, 1 where none is given; or `BALANCED`.

@@ -9,20 +9,20 @@ from inkstream.pipeline import Pipeline
 from trainer.devices import choose_devices
 from trainer.input import DeviceInput
 from trainer.interrupts import StopSignals
+from trainer.learning_rate.range_test import MOVED, Curve, Point, Rise, Suggestion, suggestion
 from trainer.models import build
-from trainer.optimization import Optimization
+from trainer.optimization.settings import Optimization
+from trainer.optimization.timetable import Timetable
+from trainer.optimization.updates import Updates, Weights
 from trainer.parallel import Parallel
 from trainer.progress import ProgressLine
 from trainer.randomness import Position
-from trainer.rate_range import MOVED, Curve, Point, Rise, Suggestion, suggestion
 from trainer.row_weights import RowWeights
 from trainer.run import Run, outputs_of_labels
 from trainer.sample_weights import SampleWeights
 from trainer.service import Service
 from trainer.settings import ModelSettings
 from trainer.steps import make_train_step
-from trainer.timetable import Timetable
-from trainer.updates import Updates, Weights
 from trainer.weights.fitting import pretrained
 
 
@@ -55,7 +55,7 @@ class Found:
 
     Args:
         points: An update each; the losses are finite.
-        suggestion: See `trainer.rate_range`.
+        suggestion: See `trainer.learning_rate.range_test`.
         rows: Of an update, all devices together.
         devices: How many shared them.
     """

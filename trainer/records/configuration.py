@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 import inkstream.processors
 from inkstream.command_line import UsageError
 
-_PRESETS = Path(__file__).parent / "presets"
+_PRESETS = Path(__file__).parents[1] / "presets"
 MEMBERS = ("about", "options", "run", "environment", "command")
 # Options that change nothing that is learnt: where things are, how they travel, what is kept.
 UNLEARNT = (

@@ -17,13 +17,13 @@ from inkstream.pipeline import Filter, Pipeline
 from trainer.classification import averaged
 from trainer.inference import InferenceStep, Rows
 from trainer.input import DeviceBatch, DeviceInput, HostBatch
+from trainer.optimization.updates import Weights
 from trainer.parallel import Parallel, joined
+from trainer.prediction.views import View, Views
+from trainer.records.trained import Trained
 from trainer.run import Run, outputs_of_labels
 from trainer.service import Service
 from trainer.steps import make_inference_step
-from trainer.trained import Trained
-from trainer.updates import Weights
-from trainer.views import View, Views
 
 # What each of many streams may read ahead, where an equal share of a stream's usual memory is less.
 _LEAST_LEAD_BYTES = 64 << 20

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from trainer.optimization import MONITORS
+from trainer.optimization.settings import MONITORS
 
 STEP_COLUMNS = ("step", "epoch", "loss", "accuracy", "samples", "learning_rate", "data_wait_s", "seconds")
 EVALUATION_COLUMNS = (

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import UsageError
-from trainer.checkpoint_names import find_checkpoint
-from trainer.folder import RunFolder
 from trainer.models import outline
+from trainer.optimization.updates import Weights
+from trainer.records.checkpoint_names import find_checkpoint
+from trainer.records.folder import RunFolder
 from trainer.run import Run
-from trainer.updates import Weights
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import Failure, UsageError
-from trainer.checkpoints import Checkpoints
 from trainer.disk import is_full
-from trainer.folder import RunFolder
-from trainer.logs import best_step, read_rows
+from trainer.optimization.timetable import Timetable
+from trainer.records.checkpoints import Checkpoints
+from trainer.records.folder import RunFolder
+from trainer.records.logs import best_step, read_rows
 from trainer.run import Run
-from trainer.timetable import Timetable
 
 AVERAGE = "average"  # that of `trainer.averaging`
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.classification import GUESSES, guesses
-from trainer.unfinished import Unfinished
+from trainer.prediction.unfinished import Unfinished
 
 
 class Format:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.folder import RunFolder
 from trainer.input import DeviceBatch
-from trainer.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, best_step, read_rows
-from trainer.not_finite import NotFinite
 from trainer.progress import ProgressLine
+from trainer.records.folder import RunFolder
+from trainer.records.logs import EVALUATION_COLUMNS, STEP_COLUMNS, Table, best_step, read_rows
+from trainer.records.not_finite import NotFinite
 
 VALIDATION_FIGURES = ("loss", "top1", "top3", "map3", "class_mean")
 
@@ -90,7 +90,7 @@ class Journal:
         self._evaluations.cut(evaluated)
         self._events = None
         if tensorboard:
-            from trainer.tensorboard import EventLog  # its library loads PyTorch, where that is installed
+            from trainer.records.tensorboard import EventLog  # its library loads PyTorch, where that is installed
 
             self._events = EventLog(folder.events, step, evaluated)
         self._epoch = 0  # of the last step

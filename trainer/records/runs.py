@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from inkstream.command_line import UsageError
-from trainer.configuration import UNLEARNT, Configuration
-from trainer.folder import RunFolder
-from trainer.logs import best_step, last_row, read_rows
+from trainer.records.configuration import UNLEARNT, Configuration
+from trainer.records.folder import RunFolder
+from trainer.records.logs import best_step, last_row, read_rows
 
 FIGURES = ("map3", "top1", "top3", "class_mean", "loss", "train_loss")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from trainer.optimization import MONITORS, Optimization
+from trainer.optimization.settings import MONITORS, Optimization
 
 
 @dataclass(frozen=True)

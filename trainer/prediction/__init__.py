@@ -1,0 +1,1 @@
+"""What trained models say of samples: measured on a dataset, written as guesses, shown to people."""
