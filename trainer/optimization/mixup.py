@@ -15,7 +15,7 @@ def mixing(rows: TrainingRows, alpha: float) -> Callable[[jax.Array], jax.Array]
 
     Rows 2k and 2k + 1 of the global batch are partners, so a device must hold an even number of rows. A pair's share
     is drawn from Beta(alpha, alpha) by the key of its even row; each row keeps the larger part of itself, so that its
-    own label is the main one (the pair is the same either way). A row whose partner is padding stays as it is.
+    own label is the main one (the pair is the same either way). A pair with a row that does not count stays as it is.
 
     Args:
         rows: Mask and keys of the rows.
@@ -26,7 +26,7 @@ def mixing(rows: TrainingRows, alpha: float) -> Callable[[jax.Array], jax.Array]
     assert len(rows.mask) % 2 == 0
     shares = jax.vmap(lambda key: jax.random.beta(jax.random.fold_in(key, _NAME), alpha, alpha))(rows.keys[::2])
     own = jnp.repeat(jnp.maximum(shares, 1 - shares), 2)
-    own = jnp.where(_partners(rows.mask) > 0, own, 1)
+    own = jnp.where(rows.mask * _partners(rows.mask) > 0, own, 1)  # else padding would get some of a target
 
     def mixed(values: jax.Array) -> jax.Array:
         share = own.reshape(-1, *[1] * (values.ndim - 1))
