@@ -1,5 +1,6 @@
 """Files written by hand as Keras and PyTorch write them; `make parity` reads those that the libraries wrote."""
 
+import h5py
 import jax
 import numpy as np
 import pytest
@@ -108,6 +109,22 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
         path = tmp_path / "torch.safetensors"
         save_file({"fc.weight": np.zeros((2, 2), np.float32)}, path)
         fit_weights(read_weights(path), "mobilenet_v1", small())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda group: group.create_dataset("0", (10**7, 10**7), "f4", chunks=(1000, 1000)),  # 400 TB, none of it there
+        lambda group: group.create_group("0"),
+        lambda group: group.create_dataset("0", data="text"),
+    ],
+)
+def test_what_is_no_array_in_a_file_is_refused(tmp_path, damage):
+    path = tmp_path / "bad.weights.h5"
+    with h5py.File(path, "w") as file:
+        damage(file.create_group("layers/dense/vars"))
+    with pytest.raises(UsageError, match=r"bad\.weights\.h5 cannot be read as Keras' weights"):
+        read_weights(path)
 
 
 def test_layers_are_named_for_every_source():

@@ -17,6 +17,9 @@ Layer = dict[str, np.ndarray]
 # normalization `scale`, `bias`, `mean` and `var`. Which a layer has depends on the file.
 
 _NORM = ("scale", "bias", "mean", "var")
+_MOST_SHRUNK = 10  # Keras does not compress: a shape of more bytes than so many times those of the file is a lie
+# What h5py raises for damaged files, and safetensors for types that NumPy has not.
+_DAMAGED = (OSError, LookupError, RuntimeError, TypeError, ValueError, AttributeError, SafetensorError)
 
 
 class Weights(NamedTuple):
@@ -53,7 +56,7 @@ def _keras_layers(path: Path) -> dict[str, Layer]:
     def add(place: str, group: h5py.Group | h5py.Dataset) -> None:
         if not (isinstance(group, h5py.Group) and place.endswith("/vars") and len(group)):
             return
-        arrays = [np.asarray(group[str(number)], np.float32) for number in range(len(group))]
+        arrays = [_array(group[str(number)], path.stat().st_size) for number in range(len(group))]
         place = place.removesuffix("/vars")
         layers[place] = layer = _keras_layer(place.rpartition("/")[2], arrays)
         layers.setdefault(str(group.attrs.get("name", place)), layer)
@@ -61,11 +64,17 @@ def _keras_layers(path: Path) -> dict[str, Layer]:
     try:
         with h5py.File(path) as file:
             file.visititems(add)
-    except (OSError, KeyError) as error:
+    except _DAMAGED as error:
         raise UsageError(f"{path} cannot be read as Keras' weights: {error}") from None
     if not layers:
         raise UsageError(f"{path} holds no layer as Keras 3 writes them: save it anew by model.save_weights")
     return layers
+
+
+def _array(dataset: h5py.Dataset, file_bytes: int) -> np.ndarray:
+    if dataset.nbytes > _MOST_SHRUNK * file_bytes:
+        raise ValueError(f"{dataset.name} has the shape {dataset.shape}, which is more than the file holds")
+    return np.asarray(dataset, np.float32)
 
 
 def _keras_layer(kind: str, arrays: list[np.ndarray]) -> Layer:
@@ -82,7 +91,7 @@ def _torch_layers(path: Path) -> dict[str, Layer]:
     """Layers by name; kernels have the outputs first there."""
     try:
         arrays = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         raise UsageError(f"{path} cannot be read as safetensors: {error}") from None
     layers: dict[str, Layer] = {}
     for name, array in arrays.items():

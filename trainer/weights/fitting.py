@@ -103,8 +103,8 @@ def _named_as_ours(weights: Weights, source: Source, names: Mapping[str, str]) -
 
 def _adapt_channels(layers: dict[str, Layer], source: Source, params: Any) -> None:
     """Red, green and blue in our order, or their sum."""
-    ours, first = next((ours, layer) for ours, layer in layers.items() if "kernel" in layer)
-    if first["kernel"].ndim != 4 or first["kernel"].shape[2] != 3:
+    ours, first = next(((ours, layer) for ours, layer in layers.items() if ours != source.entrance), ("", {}))
+    if "kernel" not in first or first["kernel"].ndim != 4 or first["kernel"].shape[2] != 3:
         return
     gray = _at(params, ours)["kernel"].shape[2] == 1
     if source.reversed_channels:
