@@ -29,6 +29,13 @@ def test_early_stopping_counts_evaluations_without_progress():
     assert not seen[-1].exhausted(Optimization())
 
 
+def test_what_is_not_a_number_is_no_progress_and_any_number_is_after_it():
+    settings = Optimization(monitor="loss", schedule="plateau", plateau_patience=2, early_stopping=3)
+    seen = after(settings, float("nan"), float("nan"), float("nan"), 2.0, float("nan"), 2.0, 2.0)
+    assert [each.rate_scale for each in seen] == [1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]
+    assert [each.exhausted(settings) for each in seen] == [False] * 6 + [True]
+
+
 def test_a_figure_that_was_not_measured_changes_nothing():
     settings = Optimization(early_stopping=1)
     assert after(settings, 0.5, None)[-1] == Patience(step=2, best=0.5)

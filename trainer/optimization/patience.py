@@ -1,5 +1,6 @@
 """What the evaluations of a run mean for its learning rate and its end: plateaus and early stopping."""
 
+import math
 from dataclasses import dataclass, replace
 
 from trainer.optimization.settings import MONITORS, Optimization
@@ -48,5 +49,7 @@ class Patience:
 
     def _is_progress(self, settings: Optimization, figure: float) -> bool:
         assert self.best is not None
+        if math.isnan(self.best):
+            return not math.isnan(figure)
         gain = figure - self.best if MONITORS[settings.monitor] else self.best - figure
         return gain > settings.min_delta
