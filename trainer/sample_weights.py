@@ -34,7 +34,7 @@ class SampleWeights:
             UsageError: It cannot be read, or a line breaks the rules; names it.
         """
         try:
-            with open(path, newline="") as file:
+            with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets may begin a file with a mark
                 found = dict(_rows(path, csv.reader(file)))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UsageError(f"--sample-weights {path} cannot be read: {error}") from None
@@ -86,6 +86,8 @@ def _rows(path: Path, lines: Iterable[list[str]]) -> Iterable[tuple[int, float]]
         )
     seen = set()
     for number, cells in numbered:
+        if not cells:
+            continue  # an empty line
         try:
             key_id, weight = int(cells[0]), float(cells[1])
             good = len(cells) == 2 and 0 <= key_id < 2**64 and 0 <= weight <= 1e6 and key_id not in seen
