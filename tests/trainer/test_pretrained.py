@@ -56,7 +56,8 @@ def test_the_commands_of_the_page_are_understood(monkeypatch):
     for block in re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE):
         assert main(shlex.split(block.replace("\\\n", " "))[1:]) == 0
     (request,) = asked
-    assert request.model.weights == "resnet18.safetensors" and request.model.normalize == "imagenet"
+    assert request.model.weights == str(Path("resnet18.safetensors").absolute())
+    assert request.model.normalize == "imagenet"
     assert request.model.head_hidden == (256,)
     assert (request.optimization.freeze, request.optimization.layer_decay) == (5, 0.8)
 

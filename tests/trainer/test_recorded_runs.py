@@ -227,6 +227,8 @@ def test_other_data_is_refused_and_another_environment_is_told(recorded, tmp_pat
         ("{", "is not JSON"),
         ("[]", 'has no "options"'),
         ('{"options": {}, "colour": 1}', "it also has colour"),
+        ('{"options": {}, "run": {"model": {}}}', '"run" or "environment" is not as a run writes it'),
+        ('{"options": {}, "environment": []}', "remove both"),
         ('{"options": {"colour": "red", "epochs": 3}}', "options that trainer fit has not: colour"),
         ('{"options": {"epochs": {"many": 3}}}', "epochs must be a value or a list"),
         ('{"options": {"nesterov": "yes"}}', "nesterov must be true or false"),

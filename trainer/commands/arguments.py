@@ -155,7 +155,7 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
             dropout=options.dropout,
             normalize=options.normalize or expected,
             head_hidden=tuple(options.head_hidden),
-            weights=None if weights is None else str(weights),
+            weights=None if weights is None else str(weights.absolute()),  # --config and --resume know no other folder
         )
     )
 

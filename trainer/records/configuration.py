@@ -114,6 +114,10 @@ class Configuration:
             )
         if unknown := sorted(members.keys() - set(MEMBERS)):
             raise UsageError(f"--config {path} may have {', '.join(MEMBERS)}; it also has {', '.join(unknown)}")
+        if not _as_written(members.get("run"), members.get("environment")):
+            raise UsageError(
+                f'--config {path}: "run" or "environment" is not as a run writes it: remove both, "options" is enough'
+            )
         return cls(path, members.get("about", {}), members["options"], members.get("run"), members.get("environment"))
 
     def check(self, asked: Asked, run: Mapping[str, Any], environment: Mapping[str, Any]) -> list[str]:
@@ -185,6 +189,25 @@ def environment(devices: Sequence[str]) -> dict[str, Any]:
         "packages": packages,
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
     }
+
+
+def _as_written(run: Any, environment: Any) -> bool:
+    """Whether both, where they are there, have what is looked at when a run is repeated."""
+    match run, environment:
+        case (
+            None
+            | {
+                "pipeline": {"dataset": _},
+                "model": {},
+                "optimization": {},
+                "fingerprint": _,
+                "renderer_version": _,
+                "self_test_digest": _,
+            },
+            None | {"packages": {}},
+        ):
+            return True
+    return False
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
