@@ -75,7 +75,8 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if not folder.path.is_dir():
         raise UsageError(f"RUN must be the folder that `trainer fit --out` wrote, {folder.path} does not exist")
     itself = folder.path.resolve()
-    if itself.parent.name == folder.checkpoints.name:
+    is_run = folder.config.is_file()  # perhaps in a folder that somebody called `checkpoints`
+    if itself.parent.name == folder.checkpoints.name and not is_run:
         folder, which = RunFolder(itself.parent.parent), itself.name
     checkpoints = Checkpoints(folder.average if which == AVERAGE else folder.checkpoints)
     steps = checkpoints.steps()

@@ -18,6 +18,7 @@ from tensorboardX.summary import image
 from trainer.montage import montage
 
 PICTURES = 64
+_FILES = "events"  # their names begin so
 _EVALUATION = "evaluation"
 _HEADER = struct.Struct("<QI")  # of a record: bytes of its data, and their checksum
 _CHECKSUM_BYTES = 4  # behind the data
@@ -35,11 +36,11 @@ class EventLog:
             evaluated: Events of evaluations after this step are.
         """
         folder.mkdir(exist_ok=True)
-        before = sorted(folder.iterdir())
+        before = sorted(folder.glob(f"{_FILES}.*"))  # and nothing else that somebody may have put there
         for path in before:
             _cut(path, step, evaluated)
         # Its name has the second, in which a run may be started twice.
-        self._writer = EventsWriter(str(folder / "events"), f".{len(before)}")
+        self._writer = EventsWriter(str(folder / _FILES), f".{len(before)}")
 
     def close(self) -> None:
         """Closes the file."""
