@@ -131,6 +131,7 @@ def fit(request: FitRequest) -> int:
                 record = checkpoints.record(newest)
                 folder.check_same(Run.from_json(record["run"]), run)
                 state, standing = checkpoints.state(newest, like=state), Standing.from_json(record["standing"])
+                standing.check_not_past(timetable.steps)
             else:
                 if request.resume:
                     print(f"no checkpoint in {folder.path} yet: starting from the beginning", flush=True)
@@ -201,6 +202,7 @@ def fit(request: FitRequest) -> int:
             try:
                 if timetable.evaluation(step) and patience.step < step:  # it was stopped in this evaluation
                     patience = evaluate()
+                    save()
                 for batch in itertools.islice(batches, 0 if patience.exhausted(settings) else timetable.steps - step):
                     position = Position(batch.host.epoch, batch.host.step)
                     state, figures = train_step(state, batch.arrays, position, patience.rate_scale)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import inkstream
+from inkstream.command_line import UsageError
 from trainer.optimization.patience import Patience
 
 
@@ -21,6 +22,17 @@ class Standing:
     step: int = 0
     cursor: inkstream.Cursor = inkstream.Cursor(0, 0)
     patience: Patience = Patience()
+
+    def check_not_past(self, steps: int) -> None:
+        """Refuses an end of a run that it has already passed.
+
+        Raises:
+            UsageError: It has done more than `steps` steps.
+        """
+        if self.step > steps:
+            raise UsageError(
+                f"the run has done {self.step:,} steps and is to end after {steps:,}: set --steps or --epochs to more"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
