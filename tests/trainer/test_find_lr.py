@@ -64,7 +64,7 @@ def test_a_range_in_which_nothing_happens_is_a_failure_with_a_remedy(server, cap
     assert main(words.split()) == 1
     assert "widen --min-rate and --max-rate" in capsys.readouterr().err
     assert main([*words.split(), "--min-rate", "1"]) == 2
-    assert "min_rate must be below max_rate" in capsys.readouterr().err
+    assert "--min-rate must be below --max-rate" in capsys.readouterr().err
 
 
 def test_the_command_of_the_page_is_understood(tmp_path, monkeypatch, capsys):

@@ -137,8 +137,11 @@ def test_strokes_are_left_out_of_further_views_alone():
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["gray", "--tta", "-1"], "tta must be a number from 0 to 100, got -1"),
-        (["gray", "--tta-stroke-dropout", "0.1"], "set it and --tta above 0"),
+        (["gray", "--tta", "-1"], "trainer: --tta must be a number from 0 to 100, got -1"),
+        (
+            ["gray", "--tta-stroke-dropout", "0.1"],
+            "--tta-stroke-dropout varies the further passes: set it and --tta above 0",
+        ),
         (["thirds", "--tta", "2"], "--tta 2 varies pictures as in training, which did not vary them"),
         (["gray", "--checkpoint", "best", "last"], "is named twice"),
         (["gray", "--report", "nowhere/report"], "--report must be a folder in one that exists"),

@@ -106,7 +106,7 @@ def test_what_is_wrong_with_a_file_is_said_before_a_run_begins(server, tmp_path,
     other = tmp_path / "other.safetensors"
     write(other, first=(512, 49))
     for path, says in (
-        (tmp_path / "none.safetensors", "there is no file of weights"),
+        (tmp_path / "none.safetensors", "there is no file --weights"),
         (other, "fc1 has a kernel of shape (49, 512), stages.1.linear.kernel of mlp has (64, 512)"),
     ):
         assert fit(server, tmp_path / "run", path) == 2

@@ -2,21 +2,19 @@
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from inkstream import TLS
-from inkstream.command_line import UsageError
 from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
 from inkstream.pipeline import ENCODINGS, SPLITS, STYLES, Augment, Erase, Filter, Pipeline, Render
+from trainer.commands.checking import checked
 from trainer.hosts.cluster import DEFAULT_SILENCE_S, Cluster, cluster_of
 from trainer.prediction.views import Views
 from trainer.service import Service
 from trainer.settings import MODELS, NORMALIZATIONS, ModelSettings
 from trainer.weights.sources import source_of
 
-T = TypeVar("T")
 Options: TypeAlias = argparse._ActionsContainer  # a parser or one of its groups
 
 DEVICES_HELP = (
@@ -243,6 +241,11 @@ def add_pipeline(parser: Options) -> None:
 
 def pipeline(options: argparse.Namespace) -> Pipeline:
     """The training pipeline that `add_pipeline` declared."""
+    return checked(lambda: _pipeline(options))
+
+
+def _pipeline(options: argparse.Namespace) -> Pipeline:
+    """As `pipeline`, whose errors name settings."""
     return Pipeline(
         dataset=options.dataset,
         batch_size=options.batch_size,
@@ -282,14 +285,6 @@ def add_split(parser: Options, default: str) -> None:
     """`--split` and `--batch-size`, for a model that is trained."""
     parser.add_argument("--split", default=default, choices=SPLITS, help="which samples")
     parser.add_argument("--batch-size", type=int, help="as in training if not given")
-
-
-def checked(make: Callable[[], T]) -> T:
-    """What `make` returns; its ValueError becomes wrong usage."""
-    try:
-        return make()
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _erase(options: argparse.Namespace) -> Erase | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
 from trainer.commands import optimization as training
+from trainer.commands.checking import checked
 from trainer.learning_rate.range_test import Rise
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     out: Path | None = options.out
     if out is not None and (out.is_dir() or not out.parent.is_dir()):
         raise UsageError(f"--out must be a file in a folder that exists, got {out}: create the folder first")
-    rise = arguments.checked(lambda: Rise(options.min_rate, options.max_rate, options.updates))
+    rise = checked(lambda: Rise(options.min_rate, options.max_rate, options.updates))
     pipeline = arguments.pipeline(options)
     model, (optimization, sample_weights) = arguments.model_settings(options), training.optimization(options)
     with leaving_at_once():

@@ -6,6 +6,7 @@ from functools import partial
 
 from inkstream.command_line import Subcommands, leaving_at_once
 from trainer.commands import arguments
+from trainer.commands.checking import checked
 from trainer.settings import ModelSettings
 
 
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
 
     rows = []
     for name, kind in MODELS.items():
-        settings = arguments.checked(partial(ModelSettings, name, alpha=options.alpha))
+        settings = checked(partial(ModelSettings, name, alpha=options.alpha))
         pictures = Pictures(kind.usual_size_px, options.channels)
         model = outline(settings, pictures, classes=options.classes_count)
         trained, total = count_parameters(model)

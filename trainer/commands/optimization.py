@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inkstream.command_line import UsageError
-from trainer.commands.arguments import Options, checked
+from trainer.commands.arguments import Options
+from trainer.commands.checking import checked
 from trainer.optimization.settings import (
     ALL,
     BALANCED,

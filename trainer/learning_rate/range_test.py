@@ -41,7 +41,7 @@ class Rise:
         number("max_rate", self.high, 1e-12, 1e6)
         number("updates", self.updates, 10, 10**6)
         if self.low >= self.high:
-            raise ValueError(f"min_rate must be below max_rate, got {self.low:g} and {self.high:g}")
+            raise ValueError(f"min_rate must be below --max-rate, got {self.low:g} and {self.high:g}")
 
     def factor(self, update: int) -> float:
         """What the first rate is multiplied by in an update, counted from 0."""

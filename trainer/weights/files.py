@@ -45,7 +45,7 @@ def read_weights(path: Path) -> Weights:
     """
     library = library_of(path)
     if not path.is_file():
-        raise UsageError(f"there is no file of weights {path}")
+        raise UsageError(f"there is no file --weights {path}")
     return Weights(path, library, _keras_layers(path) if library == "keras" else _torch_layers(path))
 
 

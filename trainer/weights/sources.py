@@ -59,7 +59,7 @@ def library_of(path: Path) -> Library:
     library = _LIBRARIES.get(path.suffix)
     if library is None:
         raise UsageError(
-            f"weights are read from .weights.h5 (Keras: model.save_weights) and .safetensors (PyTorch: "
+            f"--weights are read from .weights.h5 (Keras: model.save_weights) and .safetensors (PyTorch: "
             f"safetensors.torch.save_file(model.state_dict(), ...)), got {path}"
         )
     return library
@@ -77,5 +77,5 @@ def source_of(model: str, path: Path) -> Source:
         known = [_FILES[other] for name, other in SOURCES if name == model]
         models = ", ".join(name for name, other in SOURCES if other == library)
         remedy = f"{model} reads {' or '.join(known)}" if known else f"{path.suffix} is read into {models}"
-        raise UsageError(f"{path}: weights of {model} are not read from {path.suffix}; {remedy}")
+        raise UsageError(f"--weights {path}: weights of {model} are not read from {path.suffix}; {remedy}")
     return source
