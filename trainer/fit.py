@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import inkstream
@@ -129,7 +129,9 @@ def fit(request: FitRequest) -> int:
             newest = checkpoints.newest()
             if newest:
                 record = checkpoints.record(newest)
-                folder.check_same(Run.from_json(record["run"]), run)
+                begun = Run.from_json(record["run"])
+                folder.check_same(begun, run)
+                run = replace(run, model=begun.model)  # with the digest of the weights that were read then
                 state, standing = checkpoints.state(newest, like=state), Standing.from_json(record["standing"])
                 standing.check_not_past(timetable.steps)
             else:

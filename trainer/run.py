@@ -129,7 +129,7 @@ class Run:
         """Which settings are others `now`, each with both values; none means that this run can go on.
 
         Where the schedule does not depend on the run's end, that may change. The dataset's name does not matter, its
-        fingerprint does.
+        fingerprint does. What is in the file of weights does not: it was read when the run began.
         """
         before, after = dict(_flat(self)), dict(_flat(now))
         if self.optimization.schedule in ENDLESS_SCHEDULES:
@@ -168,13 +168,13 @@ def outputs_of_labels(classes: Sequence[str], outputs: Sequence[str]) -> np.ndar
 
 
 def _flat(run: Run) -> Iterator[tuple[str, Any]]:
-    """Every setting by its path, as in `render.size`; what is left out of a pipeline has its default."""
+    """Every setting that matters by its path, as in `render.size`; what is left out of a pipeline has its default."""
     pipeline = dataclasses.asdict(run.pipeline)
     pipeline["augment"] = dataclasses.asdict(run.pipeline.augment or Augment())
     pipeline["filter"] = dataclasses.asdict(run.pipeline.filter or Filter())
     del pipeline["dataset"]
     rest = dataclasses.asdict(run)
-    del rest["pipeline"]
+    del rest["pipeline"], rest["model"]["weights_digest"]
     yield from _leaves("", pipeline | rest)
 
 

@@ -61,6 +61,7 @@ class ModelSettings:
         normalize: A key of `NORMALIZATIONS`.
         head_hidden: Features of hidden layers before the last layer, from the first to the last.
         weights: File whose weights the model begins with; None for new ones.
+        weights_digest: Of what is in that file; None where it is not there.
 
     Raises:
         ValueError: A setting breaks its rule.
@@ -72,6 +73,7 @@ class ModelSettings:
     normalize: str = "zero-one"
     head_hidden: tuple[int, ...] = ()
     weights: str | None = None
+    weights_digest: str | None = None
 
     def __post_init__(self) -> None:
         choice("model", self.name, MODELS)

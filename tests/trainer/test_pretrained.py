@@ -16,6 +16,8 @@ from trainer.cli import main
 from trainer.models import outline
 from trainer.optimization.updates import Weights
 from trainer.records.checkpoints import Checkpoints
+from trainer.records.configuration import environment
+from trainer.records.folder import RunFolder
 from trainer.run import Run
 from trainer.weights import fitting, sources
 
@@ -34,9 +36,9 @@ def a_library_with_our_perceptron():
         yield
 
 
-def write(path, first=(512, 64)):
+def write(path, first=(512, 64), seed=1):
     """Random weights as PyTorch has them; returns them."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     arrays = {}
     for name, shape in (("fc1", first), ("fc2", (256, 512)), ("fc3", (1000, 256))):
         arrays[f"{name}.weight"] = rng.normal(0, 0.05, shape).astype(np.float32)
@@ -98,8 +100,31 @@ def test_a_run_goes_on_bit_for_bit_when_the_file_is_gone(server, undisturbed, tm
     assert f"mlp begins with the weights of {file}; the head is new" in capsys.readouterr().out
     file.unlink()
     assert fit(server, tmp_path / "run", file, "--steps", "4", "--resume") == 0
-    (_, expected), (_, found) = last(folder / "run"), last(tmp_path / "run")
+    (begun, expected), (run, found) = last(folder / "run"), last(tmp_path / "run")
+    assert run.model.weights_digest == begun.model.weights_digest is not None
     jax.tree.map(np.testing.assert_array_equal, tuple(found), tuple(expected))
+
+
+def test_a_run_is_not_repeated_unnoticed_with_another_file_of_that_name(server, tmp_path, monkeypatch):
+    requests, file, folder = [], tmp_path / "mlp.safetensors", RunFolder(tmp_path / "run")
+    monkeypatch.setattr("trainer.fit.fit", lambda request: requests.append(request) or 0)
+    write(file)
+    assert fit(server, folder.path, file) == 0
+    run = recorded(requests[0])
+    folder.describe(run, requests[0].asked, environment([]))
+    for _ in range(2):
+        assert main(["fit", "--config", str(folder.config), "--out", str(tmp_path / "again")]) == 0
+        write(file, seed=2)
+    same, other = (
+        request.repeats.check(request.asked, recorded(request).to_json(), environment([])) for request in requests[1:]
+    )
+    assert same == []
+    assert f"--weights {file} has changed" in other[0] and len(other) == 1
+
+
+def recorded(request):
+    """The run that a request would become, as a checkpoint has it."""
+    return Run(request.model, request.optimization, request.pipeline, "d", "f", 1, "s", ("cat", "dog"))
 
 
 def test_what_is_wrong_with_a_file_is_said_before_a_run_begins(server, tmp_path, capsys):

@@ -212,12 +212,17 @@ def test_other_data_is_refused_and_another_environment_is_told(recorded, tmp_pat
     file = Configuration.load(str(changed(recorded, tmp_path / "older.json", **older)))
     (line,) = file.check(Asked(config["options"], ""), config["run"], config["environment"])
     assert line.startswith("warning: jax was '0.1'") and packages["jax"] in line
-    weighed = config["run"] | {"optimization": config["run"]["optimization"] | {"sample_weights": "w1"}}
-    (line,) = file.check(Asked(config["options"], ""), weighed, file.environment)
-    assert line.startswith("warning: sample_weights was None") and line.endswith(
-        "the file that an option names has changed"
-    )
+    weighed = config["options"] | {"sample_weights": "/weights.csv"}
+
+    def run(digest):
+        return config["run"] | {"optimization": config["run"]["optimization"] | {"sample_weights": digest}}
+
+    file = Configuration.load(str(changed(recorded, tmp_path / "weighed.json", options=weighed, run=run("w1"))))
+    (line,) = file.check(Asked(weighed, ""), run("w2"), file.environment)
+    assert line.startswith("warning: --sample-weights /weights.csv has changed: its digest was w1 in ")
+    assert file.check(Asked(weighed, ""), run("w1"), file.environment) == []
     renamed = config["run"] | {"fingerprint": "f0", "pipeline": config["run"]["pipeline"] | {"dataset": "others"}}
+    file = Configuration.load(str(recorded / "config.json"))
     assert file.check(Asked(config["options"], ""), renamed, file.environment) == []  # asked for by its name
 
 

@@ -1,9 +1,12 @@
 """Options that several subcommands share, and what they mean as settings."""
 
 import argparse
+import hashlib
 import os
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import xxhash
 
 from inkstream import TLS
 from inkstream.compression import COMPRESSIONS, DEFAULT_COMPRESSION
@@ -154,6 +157,7 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
             normalize=options.normalize or expected,
             head_hidden=tuple(options.head_hidden),
             weights=None if weights is None else str(weights.absolute()),  # --config and --resume know no other folder
+            weights_digest=None if weights is None else _digest(weights),
         )
     )
 
@@ -285,6 +289,15 @@ def add_split(parser: Options, default: str) -> None:
     """`--split` and `--batch-size`, for a model that is trained."""
     parser.add_argument("--split", default=default, choices=SPLITS, help="which samples")
     parser.add_argument("--batch-size", type=int, help="as in training if not given")
+
+
+def _digest(path: Path) -> str | None:
+    """Equal files, equal digest; None where there is none that can be read, which a run that goes on does not need."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
+    except OSError:
+        return None
 
 
 def _erase(options: argparse.Namespace) -> Erase | None:

@@ -39,6 +39,8 @@ UNLEARNT = (
 )
 # Of the run: what two runs must share to get the same pixels.
 _DATA = ("fingerprint", "renderer_version", "self_test_digest")
+# Of the run: the digests of files, and the options that name them.
+_FILES = (("model", "weights_digest", "weights"), ("optimization", "sample_weights", "sample_weights"))
 # Packages on which the bits of a loss depend.
 _PACKAGES = (
     "inkstream",
@@ -156,12 +158,13 @@ class Configuration:
                     f"{run[name]!r}. Serve what it was trained on; or, to train with its settings on what is served "
                     'now, remove "run" from a copy of the file'
                 )
-        return [
-            f"warning: {name} was {before!r} in {self.path}, is {now!r}: the file that an option names has changed"
-            for section in ("model", "optimization")
-            for name, before, now in _differences(self.run[section], run[section])
-            if asked.options.get(name) == self.options.get(name)
-        ]
+        lines = []
+        for section, name, option in _FILES:
+            before, now = self.run[section].get(name), run[section][name]
+            if asked.options.get(option) == self.options.get(option) and None not in (before, now) and before != now:
+                file = f"--{option.replace('_', '-')} {asked.options.get(option)}"
+                lines.append(f"warning: {file} has changed: its digest was {before} in {self.path}, is {now}")
+        return lines
 
 
 def preset_names() -> list[str]:
