@@ -11,8 +11,11 @@ from trainer.cli import main
 from trainer.optimization.settings import Optimization
 from trainer.optimization.updates import Weights
 from trainer.parallel import Parallel
+from trainer.prediction.ensemble import Ensemble, Samples
+from trainer.prediction.views import Views
 from trainer.randomness import Position
 from trainer.records.trained import load
+from trainer.service import Service
 from trainer.steps import make_statistics_step
 
 STEPS = [3, 6, 9]
@@ -35,15 +38,24 @@ def average(server, run, *more):
 
 def test_the_average_is_the_mean_of_the_last_checkpoints_and_is_used_by_its_name(server, run, capsys):
     assert average(server, run, "--last", "2") == 0
+    before = identity(server, run)
     assert average(server, run, "--last", "3") == 0  # in place of the first
+    assert before != identity(server, run) == identity(server, run)  # a prediction by the first does not go on
     assert "the average of checkpoints 3, 6, 9 is in" in capsys.readouterr().out
     trained = [load(run, str(step)).weights for step in STEPS]
     expected = jax.tree.map(lambda *arrays: np.mean(arrays, axis=0), *trained)
     found = load(run, "average")
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-7), tuple(found.weights), tuple(expected))
     words = ["--server", server.address, "--dataset", "scribbles", "--devices", "cpu:2", "--json"]
-    assert main(["evaluate", str(run), "--checkpoint", "average", *words]) == 0
-    assert json.loads(capsys.readouterr().out)["samples"] > 0
+    assert main(["evaluate", str(run), "--checkpoint", "last", "average", *words]) == 0
+    models = json.loads(capsys.readouterr().out)["models"]
+    assert [(model["checkpoint"], model["step"]) for model in models] == [("9", 9), ("average", 9)]
+
+
+def identity(server, run):
+    with Service([server.address]).connect() as client:
+        models, samples = [load(run, "average")], Samples("scribbles", "all", None, None)
+        return Ensemble(models, samples, Views(), Parallel(jax.devices("cpu")[:1])).identity(client)
 
 
 @pytest.mark.parametrize(

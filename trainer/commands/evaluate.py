@@ -83,6 +83,6 @@ def _table(figures: dict[str, Any]) -> str:
 
 def _models(models: list[dict[str, Any]]) -> str:
     if len(models) == 1:
-        return f"checkpoint {models[0]['step']:,}"
-    named = ", ".join(f"{model['run']} at {model['step']:,}" for model in models)
+        return f"checkpoint {models[0]['checkpoint']}"
+    named = ", ".join(f"{model['run']}: {model['checkpoint']}" for model in models)
     return f"mean of {len(models)} models ({named})"

@@ -53,4 +53,4 @@ def run(options: argparse.Namespace) -> None:
     trained = load(options.run_folder, options.checkpoint)
     with writing_to(out, "and export again"):
         export(trained, out)
-    print(f"the model of {trained.path}, checkpoint {trained.step:,}, is in {out}", flush=True)
+    print(f"the model of {trained.path}, checkpoint {trained.checkpoint}, is in {out}", flush=True)

@@ -118,7 +118,7 @@ class Ensemble:
         """
         digests = {pipeline: client.resolve(pipeline).digest for pipeline in {view.pipeline for view in self._views}}
         return {
-            "models": [[model.run.to_json(), str(model.source.resolve())] for model in self._models],
+            "models": [[model.run.to_json(), model.digest] for model in self._models],
             "views": [[[digests[view.pipeline], view.epoch] for view in member.views] for member in self._members],
         }
 

@@ -27,7 +27,7 @@ class EvaluateRequest:
 
     Args:
         run_folders: Of the runs whose models are averaged.
-        checkpoints: Of each of them: `best`, `last` or a number.
+        checkpoints: Of each of them, as `trainer.records.trained.load` takes them.
         views: What the models are shown.
         service: The batch servers.
         dataset: Its name there.
@@ -79,7 +79,7 @@ def evaluate(request: EvaluateRequest) -> dict[str, Any]:
         with writing_to(request.report, "and evaluate again"):
             report.write(request.report, tally)
     return {
-        "models": [{"run": str(model.path), "step": model.step} for model in models],
+        "models": [{"run": str(model.path), "checkpoint": model.checkpoint, "step": model.step} for model in models],
         "step": models[0].step,
         **figures,
         "classes": [

@@ -29,7 +29,7 @@ class PredictRequest:
 
     Args:
         run_folders: Of the runs whose models are averaged.
-        checkpoints: Of each of them: `best`, `last` or a number.
+        checkpoints: Of each of them, as `trainer.records.trained.load` takes them.
         views: What the models are shown.
         service: The batch servers.
         dataset: Its name there; it needs no labels.

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import xxhash
+
 from inkstream.command_line import UsageError
 from trainer.models import outline
 from trainer.optimization.updates import Weights
-from trainer.records.checkpoint_names import find_checkpoint
+from trainer.records.checkpoint_names import AVERAGE, find_checkpoint
 from trainer.records.folder import RunFolder
 from trainer.run import Run
 
@@ -20,7 +23,7 @@ class Trained:
     Args:
         path: Folder of the run.
         source: Folder of the checkpoint.
-        step: Its number.
+        step: Its number; of an average, that of the last one in it.
         run: What was trained.
         graph: What `nnx.merge` needs beside the weights.
         weights: NumPy arrays.
@@ -33,13 +36,26 @@ class Trained:
     graph: Any
     weights: Weights
 
+    @property
+    def checkpoint(self) -> str:
+        """What `--checkpoint` calls it: a step, or `average`."""
+        return AVERAGE if self.source.parent.name == AVERAGE else str(self.step)
+
+    @property
+    def digest(self) -> str:
+        """Of the weights: equal ones, equal digest."""
+        digest = xxhash.xxh3_64()
+        for array in jax.tree.leaves(self.weights):
+            digest.update(array.tobytes())
+        return digest.hexdigest()
+
 
 def load(path: Path, checkpoint: str) -> Trained:
     """Loads a model.
 
     Args:
         path: Folder of the run, or of one of its checkpoints.
-        checkpoint: `best`, `last`, a number, or a name in `models/`.
+        checkpoint: `best`, `last`, `average`, a number, or a name in `models/`.
 
     Raises:
         UsageError: There is no such checkpoint.
@@ -65,7 +81,8 @@ def load_all(paths: Sequence[Path], checkpoints: Sequence[str]) -> list[Trained]
             model = load(path, checkpoint)
             if model.source.resolve() in models:
                 raise UsageError(
-                    f"{path}, checkpoint {model.step}, is named twice ({checkpoint!r} is that, too): name each once"
+                    f"{path}, checkpoint {model.checkpoint}, is named twice ({checkpoint!r} is that, too): name each "
+                    "once"
                 )
             models[model.source.resolve()] = model
     return list(models.values())
