@@ -1,4 +1,4 @@
-"""Every command in docs/training.md runs, on tiny settings."""
+"""Every command in docs/training.md runs, on tiny settings; those of docs/schedules.md are understood."""
 
 import re
 import shlex
@@ -9,14 +9,15 @@ from trainer.cli import COMMAND, main
 from trainer.hosts.cluster import Cluster, cluster_of
 from trainer.models import MODELS
 
-GUIDE = Path(__file__).parents[2] / "docs" / "training.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE, SCHEDULES = DOCS / "training.md", DOCS / "schedules.md"
 # The drawings that the game did not recognize are a tenth of all; of the models the perceptron compiles fastest.
 TINY = "--model mlp --epochs 1 --eval-every 2 --batch-size 64 --recognized no --validation 0.2 --size 16".split()
 TINY += ["--encoding", "gray"]
 
 
-def commands():
-    for block in re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), flags=re.DOTALL | re.MULTILINE):
+def commands(page):
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE):
         yield from block.replace("\\\n", " ").strip().splitlines()
 
 
@@ -66,7 +67,7 @@ def test_the_commands_of_the_guide_run(server, tmp_path, monkeypatch):
     # `trainer models` measures every model, which tests of its own wait for: here a few will do.
     monkeypatch.setattr("trainer.models.MODELS", {name: MODELS[name] for name in ("cnn", "mlp", "mobilenet_v1")})
     seen = set()
-    for line in commands():
+    for line in commands(GUIDE):
         program, subcommand, *rest = shlex.split(line)
         assert program == "trainer"
         words = [word.replace("localhost:50051", server.address).replace("doodles", "scribbles") for word in rest]
@@ -77,3 +78,13 @@ def test_the_commands_of_the_guide_run(server, tmp_path, monkeypatch):
         assert main([subcommand, *words]) == 0, line
         seen.add(subcommand)
     assert seen == {"fit", "models", "runs", "average", "evaluate"}
+
+
+def test_the_commands_about_schedules_are_understood(monkeypatch):
+    asked = []
+    monkeypatch.setattr("trainer.fit.fit", lambda request: asked.append(request.optimization) or 0)
+    for line in commands(SCHEDULES):
+        assert main(shlex.split(line)[1:]) == 0
+    steps, plateau = asked
+    assert (steps.schedule, steps.milestones, steps.milestone_factor, steps.warmup) == ("step", (0.6, 0.85), 0.2, 100)
+    assert (plateau.schedule, plateau.plateau_patience, plateau.early_stopping) == ("plateau", 3, 8)
