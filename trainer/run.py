@@ -51,7 +51,8 @@ class Run:
         """The run that trains `model` on what the servers made of its pipeline.
 
         Raises:
-            UsageError: There are fewer than two classes to tell apart, or the pictures are too small for the model.
+            UsageError: There are fewer than two classes to tell apart, the pictures are too small for the model, or the
+                run would end before its first update.
         """
         pipeline = resolved.pipeline
         least = MODELS[model.name].min_size_px
@@ -61,6 +62,11 @@ class Run:
             raise UsageError(
                 f"--monitor {optimization.monitor} is measured in validation: set --validation above 0, or choose "
                 f"{', '.join(UNVALIDATED_MONITORS)}"
+            )
+        update = min(optimization.accumulate, resolved.steps_per_epoch)
+        if optimization.steps is not None and optimization.steps < update:
+            raise UsageError(
+                f"--steps must be at least {update}, the batches of an update (--accumulate), got {optimization.steps}"
             )
         classes = output_classes(resolved.classes, pipeline)
         if len(classes) < 2:

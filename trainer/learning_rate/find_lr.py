@@ -122,6 +122,7 @@ def _at_a_constant_rate(asked: Optimization, rate: float) -> Optimization:
     """What changes a step's loss, at a rate that the test multiplies."""
     return dataclasses.replace(
         asked,
+        steps=None,
         learning_rate=rate,
         reference_batch=None,
         schedule="constant",
