@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import numpy as np
 import pytest
@@ -56,6 +58,18 @@ def test_the_newest_two_and_the_best_are_kept(checkpoints):
     checkpoints.prune(lambda step: step == 20)
     assert checkpoints.steps() == [20, 25]
     assert_same(checkpoints.state(20, like=state(0)), state(20))
+
+
+def test_a_damaged_checkpoint_is_told_and_without_it_the_one_before_counts(checkpoints, tmp_path):
+    for step in (5, 10):
+        checkpoints.save(step, state(step), {})
+    damaged = tmp_path / "run" / "checkpoints" / "10"
+    shutil.rmtree(damaged / "model")
+    reopened = Checkpoints(damaged.parent)
+    with pytest.raises(Failure, match=r"checkpoint 10 in .* cannot be read: .* Delete its folder"):
+        reopened.state(10, like=state(0))
+    shutil.rmtree(damaged)
+    assert_same(Checkpoints(damaged.parent).state(5, like=state(0)), state(5))
 
 
 def test_every_nth_evaluation_is_kept_if_asked_for():

@@ -8,7 +8,8 @@ that a training needs to go on), and `record`, a JSON object with the position a
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,11 @@ class Checkpoints:
                 self._manager.delete(step)
 
     def record(self, step: int) -> dict[str, Any]:
-        """The record of a checkpoint."""
+        """The record of a checkpoint.
+
+        Raises:
+            Failure: It is damaged.
+        """
         return self._restore(step, record=ocp.args.JsonRestore())["record"]
 
     def weights(self, step: int, like: Weights) -> Weights:
@@ -100,7 +105,7 @@ class Checkpoints:
             like: Weights with the same names and shapes (`jax.ShapeDtypeStruct` will do).
 
         Raises:
-            Failure: The checkpoint holds other arrays.
+            Failure: The checkpoint holds other arrays, or is damaged.
         """
         self._check_names(step, "model", like._asdict())
         restore = ocp.args.StandardRestore(jax.tree.map(_as_host, like._asdict()))
@@ -138,12 +143,25 @@ class Checkpoints:
 
     def _restore(self, step: int, **items: Any) -> Any:
         assert self._manager is not None
-        return self._manager.restore(step, args=ocp.args.Composite(**items))
+        with self._reading(step):
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
+
+    @contextmanager
+    def _reading(self, step: int) -> Iterator[None]:
+        """Tells what Orbax and TensorStore raise for files that are gone or damaged."""
+        try:
+            yield
+        except (OSError, ValueError, LookupError) as error:
+            why = str(error).partition("\n")[0]
+            raise Failure(
+                f"checkpoint {step} in {self._folder} cannot be read: {why}. Delete its folder to use the one before it"
+            ) from error
 
     def _check_names(self, step: int, item: str, wanted: Any) -> None:
         """Orbax's own complaint about a tree that does not fit cannot be read."""
         assert self._manager is not None
-        saved = {_name(path): leaf.shape for path, leaf in _leaves(self._manager.item_metadata(step)[item].tree)}
+        with self._reading(step):
+            saved = {_name(path): leaf.shape for path, leaf in _leaves(self._manager.item_metadata(step)[item].tree)}
         asked = {_name(path): leaf.shape for path, leaf in _leaves(wanted)}
         for name in sorted(saved.keys() | asked.keys()):
             if saved.get(name) != asked.get(name):
