@@ -110,7 +110,7 @@ def suggestion(points: Sequence[Point]) -> Suggestion | None:
     """
     smoothed = np.array([point.smoothed for point in points])
     lowest = int(smoothed.argmin())
-    if min(smoothed[0], smoothed[-1]) < (1 + MOVED) * smoothed[lowest]:
+    if min(smoothed[0], smoothed[-1]) <= (1 + MOVED) * smoothed[lowest]:
         return None
     falls = np.diff(smoothed[: lowest + 1])
     rate = points[lowest].rate / SAFETY

@@ -51,8 +51,8 @@ def draw_sheet(path: Path, pictures: Sequence[Captioned], render: Render) -> Non
     figure = Figure(figsize=(COLUMNS * 1.8, rows * 2.4), layout=apart, dpi=120)
     for axes, picture in zip(figure.subplots(rows, COLUMNS, squeeze=False).flat, pictures, strict=False):
         axes.imshow(on_white(picture.image, render), cmap="gray", vmin=0, vmax=255)
-        axes.set_title(picture.title, fontsize=10, color=picture.colour, weight="bold")
-        axes.set_xlabel("\n".join(picture.lines), fontsize=7, color="gray")
+        axes.set_title(picture.title, fontsize=10, color=picture.colour, weight="bold", parse_math=False)
+        axes.set_xlabel("\n".join(picture.lines), fontsize=7, color="gray", parse_math=False)
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

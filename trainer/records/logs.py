@@ -67,9 +67,9 @@ class Table:
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a table's .jsonl file."""
+    """The whole rows of a table's .jsonl file; one that is being written, or was when the process died, is left out."""
     with open(path) as lines:
-        yield from map(json.loads, lines)
+        yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
 
 def last_row(path: Path) -> dict[str, Any]:
