@@ -147,6 +147,8 @@ def test_evaluate_prints_a_table(server, trained, capsys):
 
 
 def test_evaluate_refuses_classes_that_the_model_does_not_know(server, trained, capsys):
+    assert main(["evaluate", str(trained), *source(server), "--batch-size", "0"]) == 2
+    assert "trainer: --batch-size must be a whole number from 1" in capsys.readouterr().err
     assert main(["evaluate", str(trained), *source(server), "--classes", "cat", "The Eiffel Tower"]) == 2
     assert "does not know 1 of the classes of dataset 'scribbles': 'The Eiffel Tower'" in capsys.readouterr().err
 
@@ -212,7 +214,7 @@ def test_predict_that_was_stopped_goes_on(server, trained, tmp_path, monkeypatch
         (["--scale", "2", "1"], "trainer: --scale low must be at most high, got (2.0, 1.0)"),
         (["--erase", "0.5", "--erase-area", "0.1", "2"], "--erase-area high must be a number from "),
         (["--erase", "2"], "trainer: --erase must be a number from 0 to 1, got 2.0"),
-        (["--classes", "dog"], "dog"),
+        (["--classes", "dog"], "trainer: --classes must be classes of dataset 'scribbles', got 'dog'"),
         (["--classes", "cat"], "at least 2 classes to tell apart, got only 'cat'"),
         (["--dataset", "nothing"], "nothing"),
     ],

@@ -245,11 +245,6 @@ def add_pipeline(parser: Options) -> None:
 
 def pipeline(options: argparse.Namespace) -> Pipeline:
     """The training pipeline that `add_pipeline` declared."""
-    return checked(lambda: _pipeline(options))
-
-
-def _pipeline(options: argparse.Namespace) -> Pipeline:
-    """As `pipeline`, whose errors name settings."""
     return Pipeline(
         dataset=options.dataset,
         batch_size=options.batch_size,

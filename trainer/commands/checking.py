@@ -1,6 +1,7 @@
 """Settings that break their rules, told in the names of the options that people type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from inkstream.command_line import UsageError
@@ -20,15 +21,31 @@ def checked(make: Callable[[], T]) -> T:
     """
     try:
         return make()
-    except InvalidPipeline as error:
-        broken = list(error.violations)
     except ValueError as error:
-        broken = [Violation(*str(error).split(" ", 1))]
-    raise UsageError("; ".join(f"{_option(setting)} {rule}" for setting, rule in broken))
+        raise UsageError(_told([Violation(*str(error).split(" ", 1))])) from None
+
+
+@contextmanager
+def naming_options() -> Iterator[None]:
+    """For what runs a command whose options make a pipeline; as a decorator, too.
+
+    Raises:
+        UsageError: A setting of the pipeline breaks its rule, as this side or a server has found.
+    """
+    try:
+        yield
+    except InvalidPipeline as error:
+        raise UsageError(_told(error.violations)) from None
+
+
+def _told(violations: Sequence[Violation]) -> str:
+    return "; ".join(f"{_option(setting)} {rule}" for setting, rule in violations)
 
 
 def _option(setting: str) -> str:
     """`--size` for `render.size`, `--erase-area low` for `augment.erase.area.low`."""
+    if " " in setting:  # `field 14`: one side knows what the other does not, and nobody can type it
+        return setting
     parts = [name for part in setting.split(".") if (name := _NAMES.get(part, part))]
     end = f" {parts.pop()}" if parts[-1] in ("low", "high") else ""
     return f"--{'-'.join(parts).replace('_', '-')}{end}"

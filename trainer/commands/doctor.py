@@ -10,6 +10,7 @@ from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from inkstream.diagnosis import Diagnosis, megabytes
 from trainer.commands import arguments
 from trainer.commands import optimization as training
+from trainer.commands.checking import naming_options
 
 if TYPE_CHECKING:
     from trainer.doctor.diagnosis import Figures, StreamFigures
@@ -51,6 +52,7 @@ def add(subcommands: Subcommands) -> None:
     parser.set_defaults(run=run)
 
 
+@naming_options()
 def run(options: argparse.Namespace) -> None:
     """Prints figures and what limits."""
     if not 0.1 <= options.seconds <= _MOST_SECONDS:

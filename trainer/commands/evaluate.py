@@ -7,6 +7,7 @@ from typing import Any
 
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
+from trainer.commands.checking import naming_options
 
 EXAMPLES = """\
 examples:
@@ -36,6 +37,7 @@ def add(subcommands: Subcommands) -> None:
     parser.set_defaults(run=run)
 
 
+@naming_options()
 def run(options: argparse.Namespace) -> None:
     """Prints the figures.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
 from trainer.commands import optimization as training
-from trainer.commands.checking import checked
+from trainer.commands.checking import checked, naming_options
 from trainer.learning_rate.range_test import Rise
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def add(subcommands: Subcommands) -> None:
     parser.set_defaults(run=run)
 
 
+@naming_options()
 def run(options: argparse.Namespace) -> None:
     """Prints the curve and the suggestion.
 

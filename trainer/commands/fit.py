@@ -8,6 +8,7 @@ from inkstream.command_line import Subcommands, leaving_at_once
 from inkstream.listening import parse_listen_address
 from trainer.commands import arguments, config
 from trainer.commands import optimization as training
+from trainer.commands.checking import naming_options
 
 EXAMPLES = """\
 examples:
@@ -60,6 +61,7 @@ def add(subcommands: Subcommands) -> None:
     parser.set_defaults(run=partial(run, parser))
 
 
+@naming_options()
 def run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     """Trains."""
     pipeline = arguments.pipeline(options)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inkstream.command_line import Subcommands, UsageError, leaving_at_once
 from trainer.commands import arguments
+from trainer.commands.checking import naming_options
 
 EXAMPLES = """\
 examples:
@@ -45,6 +46,7 @@ def add(subcommands: Subcommands) -> None:
     parser.set_defaults(run=run)
 
 
+@naming_options()
 def run(options: argparse.Namespace) -> int:
     """Predicts.
 

@@ -91,7 +91,8 @@ class Ensemble:
         first = models[0]
         self._models, self._parallel = models, parallel
         self.classes = first.run.classes
-        self.plain = _plain(first.run, samples, samples.batch_size or first.run.pipeline.batch_size)
+        batch_size = first.run.pipeline.batch_size if samples.batch_size is None else samples.batch_size
+        self.plain = _plain(first.run, samples, batch_size)
         parallel.check_batch_size(self.plain.batch_size)
         steps: dict[Run, InferenceStep] = {}
         self._members = []
