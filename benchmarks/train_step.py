@@ -19,7 +19,6 @@ from trainer.devices import choose_devices
 from trainer.doctor.diagnosis import StepFigures
 from trainer.doctor.training import Training, lead_bytes
 from trainer.input import DeviceInput
-from trainer.models import MODELS
 from trainer.optimization.settings import Optimization
 from trainer.parallel import Parallel
 from trainer.run import Run, outputs_of_labels
@@ -54,16 +53,11 @@ def tables(dataset: Path) -> list[Table]:
     jax.config.update("jax_num_cpu_devices", CPU_DEVICES)  # before JAX looks for devices
     accelerator = jax.default_backend() != "cpu"
     cases = ON_ACCELERATOR if accelerator else ON_CPU
-    missing = [case.model for case in cases if case.model not in MODELS]
     parallel = Parallel(choose_devices("all" if accelerator else f"cpu:{CPU_DEVICES}"))
     device = f"{len(parallel.local_devices)} x {parallel.local_devices[0].device_kind}"
     with served(dataset) as address:
-        measured = {case: _measure(address, dataset.stem, case, parallel) for case in cases if case.model in MODELS}
+        measured = {case: _measure(address, dataset.stem, case, parallel) for case in cases}
     notes = f"{device}, float32; medians of {ROUNDS} rounds in turn. The server runs on the same processors."
-    if accelerator:
-        notes += " The models do not compute in bfloat16 yet."
-    if missing:
-        notes += f" The trainer does not have {', '.join(missing)} yet."
     header = ("model", "px", "batch", "step alone, ms", "step fed, ms", "cost of the input", "waiting for data")
     rows = [_row(case, rounds) for case, rounds in measured.items()]
     waiting = max(statistics.median(each.fed.waiting for each in rounds) for rounds in measured.values())
