@@ -86,6 +86,10 @@ GOALS = (
         "nearly all of it is the kernel, see there.",
     ),
     Goal("Streaming with half of a dataset in memory, of its warm rate", "cold_percent_of_warm", 50, True, "{:.0f} %"),
+    # fit
+    Goal(
+        "`trainer fit`, of the speed of a bare loop on data in memory", "fit_percent_of_bare_loop", 95, True, "{:.0f} %"
+    ),
     # train_step
     Goal(
         "Step time that an accelerator waits for data",

@@ -9,7 +9,7 @@ from benchmarks.results import Run, kept
 
 # Modules of this package, in the page's order: those that take less than a minute each, and the others.
 QUICK = ("kernel", "store", "stream", "import_rows", "train_step")
-LONG = ("cold", "links", "transport", "peers")
+LONG = ("fit", "cold", "links", "transport", "peers")
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
