@@ -58,6 +58,7 @@ def average(request: AverageRequest) -> list[int]:
         InkstreamError: The servers refuse or fail.
         Failure: A checkpoint is not of this version.
     """
+    parallel = Parallel(choose_devices(request.devices))  # before checkpoints make JAX look for devices
     folder = RunFolder(request.run_folder)
     checkpoints = Checkpoints(folder.checkpoints)
     steps = checkpoints.steps()[-request.last :]
@@ -71,7 +72,7 @@ def average(request: AverageRequest) -> list[int]:
     like = Weights(model.params, model.stats)
     weights = mean([checkpoints.weights(step, like) for step in steps])
     if weights.stats:
-        weights = _with_statistics(request, run, model, weights)
+        weights = _with_statistics(request, parallel, run, model, weights)
     averages = Checkpoints(folder.average)
     averages.clear()
     averages.prepare()
@@ -84,10 +85,11 @@ def mean(models: list[Weights]) -> Weights:
     return jax.tree.map(lambda *arrays: np.mean(arrays, axis=0, dtype=np.float64).astype(np.float32), *models)
 
 
-def _with_statistics(request: AverageRequest, run: Run, model: ModelState, weights: Weights) -> Weights:
+def _with_statistics(
+    request: AverageRequest, parallel: Parallel, run: Run, model: ModelState, weights: Weights
+) -> Weights:
     """The same parameters with statistics of the first batches of an epoch, varied as in training but not mixed."""
     with StopSignals(), request.service.connect() as client:
-        parallel = Parallel(choose_devices(request.devices))
         pipeline = run.pipeline.replace(dataset=request.dataset)
         parallel.check_batch_size(pipeline.batch_size)
         resolved = client.resolve(pipeline)
@@ -103,5 +105,6 @@ def _with_statistics(request: AverageRequest, run: Run, model: ModelState, weigh
             for done, batch in enumerate(itertools.islice(batches, count)):
                 position = Position(batch.host.epoch, batch.host.step)
                 state, _ = step(state, batch.arrays, position, done / (done + 1))
+                jax.block_until_ready(state)  # steps ahead of it could block a CPU's threads (`Parallel.steps_ahead`)
                 progress.update(done + 1, "measuring statistics")
         return jax.tree.map(np.array, state)
