@@ -134,6 +134,43 @@ class SqueezeExcite(nnx.Module):
         return x * weights[:, None, None]
 
 
+def inverted_residual(
+    convolution: Callable[..., Convolution],
+    before: int,
+    after: int,
+    kernel: int,
+    stride: int,
+    expansion: int,
+    *,
+    weigh: Callable[[int], Stage] | None = None,
+    drop: Stage | None = None,
+) -> Chain | Residual:
+    """Expands, filters each channel, projects (Sandler et al. 2018, arXiv 1801.04381).
+
+    It is added to the input where that has the same shape.
+
+    Args:
+        convolution: Makes each convolution, with the network's normalization and activation; called as `Convolution`.
+        before: Channels of the input.
+        after: Channels of the output.
+        kernel: Side of the filter of each channel, odd.
+        stride: Of that filter, 1 or 2.
+        expansion: How many times the input's channels are filtered; 1 expands nothing.
+        weigh: Makes what weighs so many filtered channels; None to leave them.
+        drop: Drops some of what is added to the input; None to add all.
+    """
+    wide = before * expansion
+    layers: list[Stage] = [
+        *([convolution(before, wide, 1)] if expansion > 1 else []),
+        convolution(wide, wide, kernel, stride, groups=wide),
+        *([] if weigh is None else [weigh(wide)]),
+        convolution(wide, after, 1, activation=None),
+    ]
+    if stride > 1 or before != after:
+        return Chain(layers)
+    return Residual(layers if drop is None else [*layers, drop])
+
+
 class Dense(nnx.Module):
     """A dense layer and ReLU."""
 

@@ -1,10 +1,12 @@
 """EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946), layer by layer as in Keras' applications."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from trainer.models.blocks import KERAS_NORM, Chain, Convolution, PixelMean, Residual, SqueezeExcite, Stage
+from trainer.models.blocks import KERAS_NORM, Convolution, PixelMean, SqueezeExcite, Stage, inverted_residual
 from trainer.models.layers import FIRST_LAYER_OF_STAGES, RowDepth, TrainingRows
 from trainer.models.network import MakeHead, Network
 
@@ -33,18 +35,22 @@ def efficientnet_b0(
         rngs: Of the initial values.
         stochastic_depth: Probability with which the last block's residual is dropped.
     """
+    convolution = partial(Convolution, norm=KERAS_NORM, activation=jax.nn.silu, padding="SAME", rngs=rngs)
     width = 32
-    stages: list[Stage] = [InputNormalization(channels), _convolution(channels, width, 3, 2, rngs)]
+    stages: list[Stage] = [InputNormalization(channels), convolution(channels, width, 3, 2)]
     blocks = sum(count for _, count, *_ in GROUPS)
     block = 0
     for kernel, count, after, expansion, first_stride in GROUPS:
         for number in range(count):
             stride = first_stride if number == 0 else 1
+            weigh = partial(SqueezeExcite, reduced=width // 4, activation=jax.nn.silu, rngs=rngs)
             drop = RowDepth(stochastic_depth * block / blocks, layer=FIRST_LAYER_OF_STAGES + block)
-            stages.append(_inverted_residual(width, after, kernel, stride, expansion, drop, rngs))
+            stages.append(
+                inverted_residual(convolution, width, after, kernel, stride, expansion, weigh=weigh, drop=drop)
+            )
             width = after
             block += 1
-    stages.append(_convolution(width, FEATURES, 1, 1, rngs))
+    stages.append(convolution(width, FEATURES, 1))
     return Network([*stages, PixelMean()], head(FEATURES))
 
 
@@ -63,32 +69,3 @@ class InputNormalization(nnx.Module):
     def __call__(self, x: jax.Array, training: TrainingRows | None) -> jax.Array:
         """`[rows, height, width, channels]`, normalized."""
         return (x - self.mean[...]) * jax.lax.rsqrt(self.var[...])
-
-
-def _inverted_residual(
-    before: int, after: int, kernel: int, stride: int, expansion: int, drop: RowDepth, rngs: nnx.Rngs
-) -> Chain | Residual:
-    """Expand, filter each channel, weigh the channels, project; added to the input where that has the same shape."""
-    wide = before * expansion
-    layers: list[Stage] = [
-        *([_convolution(before, wide, 1, 1, rngs)] if expansion > 1 else []),
-        _convolution(wide, wide, kernel, stride, rngs, groups=wide),
-        SqueezeExcite(wide, before // 4, activation=jax.nn.silu, rngs=rngs),
-        Convolution(wide, after, 1, norm=KERAS_NORM, activation=None, rngs=rngs),
-    ]
-    return Residual([*layers, drop]) if stride == 1 and before == after else Chain(layers)
-
-
-def _convolution(before: int, after: int, kernel: int, stride: int, rngs: nnx.Rngs, groups: int = 1) -> Convolution:
-    # Keras' padding before a stride of 2 is that of SAME: above and to the left less, where the side is even.
-    return Convolution(
-        before,
-        after,
-        kernel,
-        stride,
-        groups=groups,
-        norm=KERAS_NORM,
-        activation=jax.nn.silu,
-        padding="SAME",
-        rngs=rngs,
-    )
