@@ -3,10 +3,12 @@
 import csv
 import http.client
 import json
+import re
 import signal
 import socket
 import threading
 import urllib.request
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +19,8 @@ import inkstream
 from inkstream.pipeline_file import PipelineFile
 from trainer.cli import main
 from trainer.progress import ProgressLine
+
+MODELS_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 class MetricsWatch:
@@ -259,11 +263,15 @@ def test_a_folder_without_a_checkpoint_is_a_failure(server, tmp_path, capsys):
     assert "holds no checkpoint" in capsys.readouterr().err
 
 
-def test_models_as_json(capsys):
+def test_models_as_json_are_those_of_their_page(capsys):
     assert main(["models", "--json"]) == 0
-    listed = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert listed["mobilenet_v1"]["parameters_with_statistics"] == 4_253_864
-    assert listed["mobilenet_v1"]["parameters"] == 4_231_976
+    rows = json.loads(capsys.readouterr().out)
+    numbers = ("parameters", "parameters_with_statistics", "min_size_px", "usual_size_px")
+    page = MODELS_PAGE.read_text()
+    assert [(row["name"], *(f"{row[number]:,}" for number in numbers)) for row in rows] == re.findall(
+        r"^\| `(\w+)` \|.* \| ([\d,]+) \| ([\d,]+) \| (\d+), (\d+) \|$", page, re.MULTILINE
+    )
+    assert {row["name"]: row["source"] for row in rows}["vgg19"] == "torchvision vgg19"
     assert main(["models", "--alpha", "9"]) == 2
 
 
