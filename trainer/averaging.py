@@ -1,7 +1,7 @@
 """The average of a run's last checkpoints: stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).
 
 Means of parameters have other activations than any of the models had, so the running statistics of batch normalization
-are not averaged but measured anew on training batches, as that paper says: the mean over batches, each counting alike.
+are not averaged but measured anew on training batches, as that paper says: the mean over batches, by their rows.
 """
 
 import itertools
@@ -102,9 +102,12 @@ def _with_statistics(
             DeviceInput(stream, parallel, outputs_of_labels(resolved.classes, run.classes)) as batches,
             ProgressLine(count, "batches", stderr=True) as progress,
         ):
-            for done, batch in enumerate(itertools.islice(batches, count)):
+            seen = 0.0
+            for done, batch in enumerate(itertools.islice(batches, count), start=1):
+                rows = float(np.sum(batch.arrays["mask"]))
+                seen += rows
                 position = Position(batch.host.epoch, batch.host.step)
-                state, _ = step(state, batch.arrays, position, done / (done + 1))
+                state, _ = step(state, batch.arrays, position, 1 - rows / max(seen, 1))
                 jax.block_until_ready(state)  # steps ahead of it could block a CPU's threads (`Parallel.steps_ahead`)
-                progress.update(done + 1, "measuring statistics")
+                progress.update(done, "measuring statistics")
         return jax.tree.map(np.array, state)

@@ -88,8 +88,9 @@ def make_statistics_step(
 ) -> Callable[[Weights, Batch, Position, float], tuple[Weights, dict[str, jax.Array]]]:
     """The function `(weights, batch, position, kept) -> (weights, figures)` that trains nothing.
 
-    The running statistics become `kept` of what they were and 1 - `kept` of the batch's; with `kept` = n / (n + 1) in
-    batch n, counted from 0, they are the mean over batches. Dropout is as in training. There are no figures.
+    The running statistics become `kept` of what they were and 1 - `kept` of the batch's; with `kept` = 1 -
+    the batch's rows / all rows so far, they are the mean over batches by their rows. Dropout is as in training. There
+    are no figures.
     """
 
     def statistics_step(

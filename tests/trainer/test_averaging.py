@@ -89,13 +89,16 @@ def test_statistics_are_the_means_over_the_batches_of_all_devices_whatever_they_
         valid = np.asarray(x)[rows["mask"] == 1]
         return valid.mean((0, 1, 2)), valid.var((0, 1, 2))
 
-    expected = [np.mean(each, axis=0) for each in zip(*map(moments, batches), strict=True)]
+    counts = [rows["mask"].sum() for rows in batches]
+    expected = [np.average(each, axis=0, weights=counts) for each in zip(*map(moments, batches), strict=True)]
     parallel = Parallel(jax.devices("cpu")[:2])
     step = parallel.train(make_statistics_step(MODEL.graph, PIXELS, Optimization(), seed=1))
     before = jax.tree.map(np.array, Weights(MODEL.params, jax.tree.map(lambda leaf: leaf + 7, MODEL.stats)))
     state = parallel.replicate(before)
     for number, rows in enumerate(batches):
-        state, _ = step(state, parallel.split(rows), Position(0, number), number / (number + 1))
+        state, _ = step(
+            state, parallel.split(rows), Position(0, number), 1 - counts[number] / sum(counts[: number + 1])
+        )
     norm = state.stats["stages"][0]["norm"]
     np.testing.assert_allclose(norm["mean"], expected[0], atol=1e-5)
     np.testing.assert_allclose(norm["var"], expected[1], rtol=1e-4)

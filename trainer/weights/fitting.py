@@ -79,7 +79,8 @@ def fit_weights(weights: Weights, name: str, model: ModelState) -> Fitted:
                 else:
                     raise UsageError(
                         f"{weights.path}: {names[ours]} has a {part} of shape {found.shape}, {ours}.{part} of {name} "
-                        f"has {old.shape}: is the file of this model, and are --alpha and --size the same?"
+                        f"has {old.shape}: is the file of this model, and are --alpha, --size and the "
+                        "channels of --encoding the same?"
                     )
     if head_is_new:
         params["head"] = model.params["head"]
