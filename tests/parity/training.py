@@ -7,6 +7,7 @@ import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "2"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # nearly all of the time is compiling, for a single step
 
 import resource
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from trainer.models import Pictures, build
+from trainer.models import Pictures, build, count_parameters
 from trainer.optimization.settings import Optimization
 from trainer.optimization.timetable import Timetable
 from trainer.optimization.updates import Updates, Weights
@@ -33,19 +34,17 @@ PICTURES = Pictures(size_px=64, channels=3)
 CLASSES = 340
 ROWS = 8
 SETTINGS = Optimization(optimizer="sgd", learning_rate=0.01)  # with momentum, half of the memory that Adam takes
-HEADER = (
-    f"one step with {ROWS} pictures of {PICTURES.size_px} px on 2 devices, and a checkpoint of it\n"
-    f"{'model':18} {'loss':>6} {'kernels changed':>16} {'compiled':>9} {'step':>7} {'saved':>7} {'restored':>9} "
-    f"{'as saved':>9} {'memory':>8}"
-)
+TITLES = ("model", f"parameters, {CLASSES} classes", "loss", "kernels changed", "restored to the bit")
+HEADER = f"| {' | '.join(TITLES)} |\n|{'---|' * len(TITLES)}"
 
 
 def main(name: str) -> int:
-    """Prints a line; 1 if the loss is no number, a kernel is as before, or what was restored is not what was saved."""
+    """Prints a row of Markdown; 1 if the loss is no number, a kernel is as before, or not all was restored as saved."""
     parallel = Parallel(jax.devices("cpu"))
     model = build(ModelSettings(name), PICTURES, classes=CLASSES, seed=1)
     updates = Updates(SETTINGS, Timetable.of(SETTINGS, steps_per_epoch=10), rate=0.01)
     train_step = parallel.train(make_train_step(model.graph, Pixels([0.5] * 3, [0.25] * 3), SETTINGS, updates, seed=1))
+    parameters, _ = count_parameters(model)
     before = _kernels(model.params)
     state = parallel.replicate(updates.begin(Weights(model.params, model.stats)))
     batch = parallel.split(_batch())
@@ -72,11 +71,13 @@ def main(name: str) -> int:
         for one, other in zip(jax.tree.leaves(restored), jax.tree.leaves(saved), strict=True)
     )
 
-    loss, memory_gib = float(figures["loss"]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+    loss, kernels = float(figures["loss"]), f"{changed} of {len(before)}"
+    print(f"| `{name}` | {parameters:,} | {loss:.2f} | {kernels} | {'yes' if same else 'NO'} |", flush=True)
+    memory_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
     print(
-        f"{name:18} {loss:6.2f} {f'{changed} of {len(before)}':>16} {compile_s:7.1f} s {step_s:5.2f} s {save_s:5.1f} s "
-        f"{restore_s:7.1f} s {'yes' if same else 'NO':>9} {memory_gib:4.1f} GiB",
-        flush=True,
+        f"{name}: compiled in {compile_s:.0f} s, a step {step_s:.1f} s, saved in {save_s:.1f} s, "
+        f"restored in {restore_s:.1f} s; at most {memory_gib:.1f} GiB",
+        file=sys.stderr,
     )
     return int(not (np.isfinite(loss) and changed == len(before) and same))
 
