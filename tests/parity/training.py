@@ -3,12 +3,6 @@
 A model a process, whose memory is shown; pytest does the same with small ones.
 """
 
-import os
-
-os.environ["JAX_PLATFORMS"] = "cpu"
-os.environ["JAX_NUM_CPU_DEVICES"] = "2"
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # nearly all of the time is compiling, for a single step
-
 import resource
 import sys
 import tempfile
@@ -18,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_disable_most_optimizations", True)  # nearly all of the time is compiling, for a single step
+
 import numpy as np
 
 from trainer.models import Pictures, build, count_parameters
