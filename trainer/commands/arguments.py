@@ -112,9 +112,11 @@ def views(options: argparse.Namespace) -> Views:
     return checked(lambda: Views(passes=options.tta, flip=options.tta_flip, stroke_dropout=options.tta_stroke_dropout))
 
 
-def add_classes(parser: Options) -> None:
-    """`--classes`."""
-    parser.add_argument("--classes", nargs="+", metavar="NAME", help="use only these classes; all if not given")
+def add_classes(parser: Options, otherwise: str = "all") -> None:
+    """`--classes`; `otherwise` says which are used without it."""
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help=f"use only these classes; {otherwise} if not given"
+    )
 
 
 def add_alpha(parser: Options) -> None:

@@ -31,7 +31,7 @@ def add(subcommands: Subcommands) -> None:
     arguments.add_models(parser)
     arguments.add_server(parser)
     arguments.add_split(parser, "validation")
-    arguments.add_classes(parser)
+    arguments.add_classes(parser, otherwise="those of the run")
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="also write tables and pictures there")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     parser.set_defaults(run=run)

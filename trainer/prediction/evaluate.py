@@ -102,7 +102,7 @@ def _filter(models: list[Trained], classes: list[str] | None) -> Filter | None:
     if classes is not None:
         filters = [Filter(tuple(classes), only.countries, only.recognized) for only in filters]
     for model, only in zip(models, filters, strict=True):
-        if only != filters[0]:
+        if only != filters[0] and set(model.run.classes) == set(models[0].run.classes):  # else nothing can be averaged
             raise UsageError(
                 f"{models[0].path} and {model.path} were trained on samples that were chosen differently (--classes, "
                 "--countries, --recognized): they can be averaged by `trainer predict`"

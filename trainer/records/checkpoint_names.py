@@ -83,7 +83,7 @@ def find_checkpoint(folder: RunFolder, which: str) -> tuple[Checkpoints, int]:
     if which == AVERAGE and not steps:
         raise UsageError(f"{folder.path} holds no average of its checkpoints: make one by `trainer average`")
     if not steps:
-        raise Failure(f"{folder.path} holds no checkpoint: is it the folder that `trainer fit --out` wrote?")
+        raise Failure(f"{folder.path} holds no checkpoint: is it the folder of a run, and had that come to one?")
     if which in ("last", AVERAGE):
         return checkpoints, steps[-1]
     if which == "best":

@@ -20,7 +20,7 @@ def draw_curve(path: Path, steps: Iterable[Mapping[str, Any]], evaluations: Iter
     """
     evaluations = list(evaluations)
     figure = Figure(figsize=(11, 4.2), layout="constrained", dpi=120)
-    left, right = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2, sharex=True)  # so that one evaluation alone stands at its place
 
     losses = np.array([(row["step"], row["loss"]) for row in steps])
     block = -(-len(losses) // POINTS)

@@ -24,7 +24,7 @@ class NotFinite(Failure):
             step: Steps done, this one included.
         """
         super().__init__(
-            f"step {step:,}: {what}. The checkpoints are from before. Resuming would repeat it: start another run, "
+            f"step {step:,}: {what}. No checkpoint has it. Resuming would repeat it: start another run, "
             "with a lower --learning-rate, with --warmup, or with --clip-norm 1"
         )
         self._what, self._step = what, step

@@ -11,6 +11,7 @@ from trainer.records.configuration import UNLEARNT, Configuration
 from trainer.records.folder import RunFolder
 from trainer.records.logs import best_step, last_row, read_rows
 
+_SHOWN = 3  # of a long setting, such as classes, on a terminal
 FIGURES = ("map3", "top1", "top3", "class_mean", "loss", "train_loss")
 
 
@@ -93,4 +94,7 @@ def _listed(path: Path, name: str) -> Listed:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "-" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        more = f" and {len(value) - _SHOWN} more" if len(value) > _SHOWN else ""
+        return ", ".join(map(str, value[:_SHOWN])) + more
+    return "-" if value is None else str(value)
