@@ -119,10 +119,10 @@ def test_a_batch_of_the_run_is_drawn_again_as_it_was_sent(trained, client, data_
     assert (sent.epoch, sent.step) == (epoch, step)
     where = ["--pipeline", trained / "pipeline.json", "--epoch", str(epoch), "--step", str(step)]
     run_batch_server("preview", data_dir / "scribbles.lmdb", "--out", out, *where)
-    sheet = cv2.imread(str(out))  # gray has no order of colours
+    sheet = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)[..., 0]  # gray: all channels are equal
     corners = []
     for picture in sent["image"]:
-        shown = cv2.cvtColor(picture.repeat(7, axis=0).repeat(7, axis=1), cv2.COLOR_GRAY2BGR)
+        shown = picture[..., 0].repeat(7, axis=0).repeat(7, axis=1)
         match = cv2.matchTemplate(sheet, shown, cv2.TM_SQDIFF)
         y, x = (int(at) for at in np.unravel_index(match.argmin(), match.shape))
         assert np.array_equal(sheet[y : y + 112, x : x + 112], shown)

@@ -50,7 +50,7 @@ augments = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(drawings, min_size=1, max_size=3), renders(), augments, st.integers(0, 2**64 - 1))
 def test_any_drawing_in_any_pipeline(chunk: Any, render: Render, augment: Augment, seed: int) -> None:
     records = Records.of([pack(drawing) for drawing in chunk])

@@ -82,7 +82,7 @@ stroke = st.lists(st.tuples(numbers, numbers, numbers), min_size=1, max_size=30)
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(stroke, min_size=1, max_size=4), st.sampled_from(((",", ":"), (", ", ": "))))
 @example([[[0, 9] * 500, [0] * 1_000, [0] * 1_000]], (",", ":"))  # its record is longer than its text
 @example([[[1e6 + 1], [0], [0]]], (",", ":"))
