@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.dataset import imported_dataset, served
 from benchmarks.table import Table
-from benchmarks.trainings import LARGE, Trainings, rows
+from benchmarks.trainings import LARGE, Trainings, rows_of
 from trainer.models import ModelState, count_parameters
 from trainer.records.trained import load
 
@@ -36,7 +36,7 @@ def tables(dataset: Path, folder: Path) -> list[Table]:
 def _row(trainings: Trainings, model: str, encoding: str) -> tuple[str, ...]:
     name = f"{model.split()[0]}-{encoding}"
     run = trainings.fit(name, "--model", *model.split(), "--encoding", encoding, *OPTIONS.split())
-    steps, last = rows(run / "steps.jsonl")[1:], rows(run / "evaluations.jsonl")[-1]  # the first one is compiled
+    steps, last = rows_of(run / "steps.jsonl")[1:], rows_of(run / "evaluations.jsonl")[-1]  # the first one is compiled
     trained = load(run, "last")
     parameters, _ = count_parameters(ModelState(trained.graph, *trained.weights))
     seconds = sum(step["seconds"] for step in steps)

@@ -6,15 +6,12 @@ devices share one thread pool and must not run ahead. Neither counts compiling, 
 """
 
 import itertools
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -22,6 +19,7 @@ import numpy as np
 import inkstream
 from benchmarks.dataset import AUGMENT, imported_dataset, served
 from benchmarks.table import Table
+from benchmarks.trainings import rows_of, trainer
 from trainer.devices import choose_devices
 from trainer.input import DeviceInput
 from trainer.models import build
@@ -39,7 +37,6 @@ STEPS = 120
 UNTIMED = 5  # of them, at the beginning
 CPU_DEVICES = 2
 BATCHES = 16  # in memory
-TIMEOUT_S = 600
 AUGMENTED = "--rotate-deg 10 --shift 0.05 --scale 0.9 1.1 --stroke-dropout 0.05".split()  # AUGMENT
 
 
@@ -85,10 +82,8 @@ def _fit(address: str, dataset: str, case: Case, devices: str, seed: int) -> flo
         run = Path(scratch) / "run"
         words = f"--dataset {dataset} --model {case.model} --size {case.size_px} --batch-size {case.batch_size}"
         words += f" --steps {STEPS} --eval-every {STEPS} --validation 0.1 --devices {devices} --seed {seed}"
-        command = [sys.executable, "-m", "trainer", "fit", "--server", address, *words.split(), *AUGMENTED]
-        subprocess.run([*command, "--out", str(run)], check=True, capture_output=True, timeout=TIMEOUT_S)
-        steps: list[dict[str, Any]] = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
-    timed = steps[UNTIMED:]
+        trainer("fit", "--server", address, *words.split(), *AUGMENTED, "--out", str(run))
+        timed = rows_of(run / "steps.jsonl")[UNTIMED:]
     return float(sum(step["samples"] for step in timed) / sum(step["seconds"] for step in timed))
 
 

@@ -6,22 +6,17 @@ linear rule makes of it, and at a tenth and ten times as much.
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import inkstream
 from benchmarks.dataset import imported_dataset, served
 from benchmarks.table import Table
+from benchmarks.trainings import LARGE, Trainings, rows_of, trainer
 
 ROWS = 64  # of the smaller batch
 DRAWINGS = 19_200  # that each training sees
-LARGE = 500  # drawings of a class that is taken
 OPTIONS = "--model cnn --size 28 --validation 0.1 --optimizer sgd --nesterov --seed 0"
-TRAINER = (sys.executable, "-m", "trainer")
-TIMEOUT_S = 900
 
 
 class Case(NamedTuple):
@@ -38,7 +33,7 @@ FACTORS = (0.1, 1.0, 10.0)
 def tables(dataset: Path) -> list[Table]:
     """Trains on a dataset that is alone in its folder."""
     with served(dataset) as address, tempfile.TemporaryDirectory() as scratch:
-        classes = _large_classes(address, dataset.stem)
+        classes = Trainings.on(address, dataset.stem, Path(scratch)).classes
         data = ["--server", address, "--dataset", dataset.stem, *OPTIONS.split(), "--classes", *classes]
         reference = None
         rows = []
@@ -58,32 +53,20 @@ def tables(dataset: Path) -> list[Table]:
     return [Table("Learning rates found and used", notes, header, rows)]
 
 
-def _large_classes(address: str, name: str) -> list[str]:
-    with inkstream.connect(address) as client:
-        found = client.dataset(name)
-    return [each for each, count in zip(found.classes, found.class_counts, strict=True) if count >= LARGE]
-
-
 def _suggested(data: list[str], case: Case) -> float:
-    answer = _trainer("find-lr", *data, *_batches(case), "--json")
+    answer = trainer("find-lr", *data, *_batches(case), "--json")
     return float(json.loads(answer)["suggestion"]["rate"])
 
 
 def _accuracy(data: list[str], case: Case, rate: float, scratch: Path) -> float:
     run = scratch / f"{case.devices}-{case.rows}-{rate:g}"
     end = ["--steps", str(DRAWINGS // case.rows), "--eval-every", str(DRAWINGS // case.rows)]
-    _trainer("fit", *data, *_batches(case), "--out", str(run), *end, "--learning-rate", str(rate))
-    rows: list[dict[str, Any]] = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
-    return float(rows[-1]["top1"])
+    trainer("fit", *data, *_batches(case), "--out", str(run), *end, "--learning-rate", str(rate))
+    return float(rows_of(run / "evaluations.jsonl")[-1]["top1"])
 
 
 def _batches(case: Case) -> list[str]:
     return ["--devices", f"cpu:{case.devices}", "--batch-size", str(case.rows)]
-
-
-def _trainer(*words: str) -> str:
-    done = subprocess.run([*TRAINER, *words], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -62,6 +62,6 @@ def trainer(*words: str) -> str:
     return done.stdout
 
 
-def rows(log: Path) -> list[dict[str, Any]]:
+def rows_of(log: Path) -> list[dict[str, Any]]:
     """Of a run's steps.jsonl or evaluations.jsonl."""
     return [json.loads(line) for line in log.read_text().splitlines()]
